@@ -1,29 +1,121 @@
 """Which backend computes which operation: chosen by device, overridable, reported by `doctor`.
 
 ANIMATE124_KERNELS=reference forces the torch reference everywhere (slow; for checking).
+
+Two encodings exist. "grid" is ours: all backends compute the same function of the same table, so a
+field moves freely between machines. "tcnn" is tinycudann's: CUDA only, and a function of its own
+(see kernels/tcnn.py). The type of the levels that `encoding_levels` returns selects between them.
 """
 
+import importlib.metadata
 import importlib.util
 import os
+import warnings
+from functools import lru_cache
 from types import ModuleType
 
 import torch
 from torch import Tensor
 
-from animate124.kernels import reference
+from animate124.errors import UserError
+from animate124.kernels import reference, tcnn
 from animate124.kernels.levels import GridLevels
+from animate124.kernels.tcnn import TcnnLevels
 
 OPERATIONS = ("encode", "mlp", "march", "composite")
+ENCODINGS = {"grid": GridLevels, "tcnn": TcnnLevels}
+
+# Optional packages: what each is used for, what is lost without it, how to get it. The versions
+# are those of the `gpu` extra; triton's is the one the pinned torch asks for.
+_ACCELERATORS = {
+    "triton": (
+        "the project's own CUDA kernels: encode, march, composite",
+        "these run in plain torch on CUDA, several times slower",
+        'pip install "animate124[gpu]"',
+    ),
+    "tinycudann": (
+        'the encoding "tcnn", where a scene chooses it',
+        'the encoding "tcnn"; "grid" does the same work with the project\'s own kernels',
+        f"{tcnn.INSTALL} (needs nvcc and a C++ compiler)",
+    ),
+    "nerfacc": (
+        "nothing: the project's own kernels march and composite",
+        "nothing",
+        "not needed",
+    ),
+    "gsplat": (
+        "nothing yet: no stage splats Gaussians",
+        "nothing yet",
+        "pip install gsplat==1.5.3 (compiles on first use: needs nvcc)",
+    ),
+}
 
 
+def status() -> dict[str, dict[str, object]]:
+    """Optional accelerators by name: present, version, used_for, lost_without, install.
+
+    present: the package is installed; none is imported, so it may still fail to load. version: None
+    where absent. The other three are phrases for a reader.
+    """
+    result: dict[str, dict[str, object]] = {}
+    for name, (used_for, lost_without, install) in _ACCELERATORS.items():
+        try:
+            version = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            version = None
+        result[name] = {
+            "present": _has(name),
+            "version": version,
+            "used_for": used_for,
+            "lost_without": lost_without,
+            "install": install,
+        }
+    return result
+
+
+def encoding_levels(encoding: str, **fields: int) -> GridLevels | TcnnLevels:
+    """Levels of the named encoding, "grid" or "tcnn"; fields: see levels.GridLevels.
+
+    Raises UserError for another name, and for "tcnn" where it cannot run.
+    """
+    if encoding not in ENCODINGS:
+        raise UserError(f"There is no encoding {encoding!r}: choose one of {', '.join(ENCODINGS)}.")
+    if encoding == "tcnn" and not (torch.cuda.is_available() and _has("tinycudann")):
+        raise UserError(
+            "The encoding tcnn needs a CUDA device and tinycudann, and this machine lacks one of "
+            f"them: choose the encoding grid, or install it ({tcnn.INSTALL})."
+        )
+    return ENCODINGS[encoding](**fields)
+
+
+@lru_cache(maxsize=16)
 def _has(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
+@lru_cache(maxsize=4)
+def _warn_slow(device: str) -> None:
+    """Say once what is lost where no fast backend fits the device."""
+    missing = {"cpu": "numba", "cuda": "triton"}.get(device)
+    remedy = f"install {missing}" if missing else "use a CPU or CUDA device"
+    warnings.warn(
+        f"The kernels run in plain torch on {device}, several times slower: {remedy}.", stacklevel=4
+    )
+
+
 def backend_name(device: str) -> str:
-    """Backend for tensors on `device` ("cpu" or "cuda"): numba, triton or reference."""
-    if os.environ.get("ANIMATE124_KERNELS") == "reference":
+    """Backend for tensors on `device` ("cpu" or "cuda"): numba, triton or reference.
+
+    Raises UserError where ANIMATE124_KERNELS is set to anything but reference.
+    """
+    forced = os.environ.get("ANIMATE124_KERNELS")
+    if forced == "reference":
         return "reference"
+    if forced:
+        raise UserError(
+            f"ANIMATE124_KERNELS={forced} names no kernels: set it to reference, or unset it to let "
+            "the device decide."
+        )
     if device == "cpu" and _has("numba"):
         return "numba"
     if device == "cuda" and _has("triton"):
@@ -47,11 +139,17 @@ def _module(x: Tensor) -> ModuleType:
         from animate124.kernels import cuda
 
         return cuda
+    if not os.environ.get("ANIMATE124_KERNELS"):
+        _warn_slow(x.device.type)
     return reference
 
 
-def encode(x: Tensor, tables: Tensor, starts: Tensor, levels: GridLevels, active: int) -> Tensor:
+def encode(
+    x: Tensor, tables: Tensor, starts: Tensor, levels: GridLevels | TcnnLevels, active: int
+) -> Tensor:
     """Multi-resolution features [N, L·F]; see reference.encode. Differentiable in `tables`."""
+    if isinstance(levels, TcnnLevels):
+        return tcnn.encode(x, tables, starts, levels, active)
     return _module(x).encode(x, tables, starts, levels, active)
 
 

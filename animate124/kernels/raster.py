@@ -83,7 +83,7 @@ def _rasterize(vertices, faces, groups, matrices, source, step, near, face, bary
 
 @njit(cache=True, error_model="numpy")
 def _project(vertices, groups, matrices, step, height, width):
-    """Camera-space positions [V, 3] and pixel coordinates [V, 2] (meaningless behind the camera)."""
+    """Camera-space positions [V, 3] and pixel coordinates [V, 2] (no use behind the camera)."""
     camera = np.empty((vertices.shape[0], 3))
     screen = np.empty((vertices.shape[0], 2))
     for v in range(vertices.shape[0]):

@@ -1,0 +1,46 @@
+"""The command line: one module per command, imported without torch, numba or pydantic.
+
+A command's module holds its options and help; its body imports what it needs, so that `--help`
+answers at once.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import animate124
+from animate124.cli import doctor, toybox
+
+app = typer.Typer(
+    name="animate124",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help reflows paragraphs and starts faster
+    # Errors are turned into sentences in `animate124.__main__`.
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"animate124 {animate124.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """From one image, or one static 3D asset, and one sentence to a moving 3D scene.
+
+    Start with `animate124 doctor`, which tells what this machine can do. Whole scenes are run by
+    the workflow: `snakemake --cores 1 results/panda/video.mp4`.
+    """
+
+
+app.command("doctor")(doctor.doctor)
+app.add_typer(toybox.app, name="toybox")

@@ -1,0 +1,1 @@
+"""4D fields: a function from (position, time) to density and colour."""

@@ -1,0 +1,57 @@
+"""Density and colour at (x, t): the 4D grid followed by a small perceptron (spec §3.3)."""
+
+import torch
+from torch import Tensor, nn
+
+from animate124.fields.grid import TimeGrid
+from animate124.kernels import dispatch
+
+OUTPUTS = 4  # raw density and three raw colours
+EXPONENT_LIMIT = 15.0  # density = exp(min(raw, 15)); e¹⁵ is opaque at any step
+
+
+class RadianceField(nn.Module):
+    """View-independent radiance field over the cube [−bound, bound]³ and time [0, 1].
+
+    grid: features. hidden: width of the perceptron. bound: half edge of the cube, world units.
+    blob: amplitude and radius (world units) of the Gaussian added to the raw density, which starts
+    a scene without silhouettes as a soft ball (Magic123; 10 and 0.2 in the paper); amplitude 0
+    leaves it out.
+    """
+
+    def __init__(
+        self, grid: TimeGrid, hidden: int, bound: float, blob: tuple[float, float], generator=None
+    ):
+        super().__init__()
+        self.grid, self.bound, self.blob = grid, bound, blob
+        self.active = grid.levels.levels  # coarse-to-fine: levels from this one on are masked
+        width = grid.levels.width
+
+        def uniform(rows: int, columns: int) -> nn.Parameter:
+            limit = (6 / columns) ** 0.5  # He et al. 2015, for ReLU
+            return nn.Parameter((torch.rand(rows, columns, generator=generator) * 2 - 1) * limit)
+
+        self.w1, self.b1 = uniform(hidden, width), nn.Parameter(torch.zeros(hidden))
+        self.w2, self.b2 = uniform(OUTPUTS, hidden), nn.Parameter(torch.zeros(OUTPUTS))
+
+    def raw(self, points: Tensor, tables: Tensor, starts: Tensor) -> Tensor:
+        """Raw outputs [N, 4] at unit-cube points [N, 3]; group g looks into tables[g]."""
+        features = dispatch.encode(points, tables, starts, self.grid.levels, self.active)
+        return dispatch.mlp(features, self.w1, self.b1, self.w2, self.b2)
+
+    def _density(self, raw: Tensor, points: Tensor) -> Tensor:
+        amplitude, radius = self.blob
+        logit = raw[:, 0]
+        if amplitude:
+            squared = ((points - 0.5) * (2 * self.bound)).square().sum(-1)
+            logit = logit + amplitude * torch.exp(squared * (-0.5 / radius**2))
+        return logit.clamp(max=EXPONENT_LIMIT).exp()
+
+    def density(self, points: Tensor, tables: Tensor, starts: Tensor) -> Tensor:
+        """Density [N], 1/world unit, at unit-cube points [N, 3]."""
+        return self._density(self.raw(points, tables, starts), points)
+
+    def forward(self, points: Tensor, tables: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        """Density [N] and colour [N, 3] in [0, 1] at unit-cube points [N, 3]."""
+        raw = self.raw(points, tables, starts)
+        return self._density(raw, points), torch.sigmoid(raw[:, 1:])

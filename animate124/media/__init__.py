@@ -1,0 +1,1 @@
+"""Files on disk: atomic writes, tensors, images, video, point clouds and meshes."""

@@ -1,0 +1,1 @@
+"""From fields, Gaussians and meshes to pixels."""

@@ -1,0 +1,99 @@
+"""Volume rendering of a radiance field: rays in, colour, opacity, depth and normals out."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from animate124.fields.occupancy import OccupancyGrid
+from animate124.fields.radiance import RadianceField
+from animate124.geometry.cameras import Cameras, forward, rays
+from animate124.kernels import dispatch
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Per-ray results: colour [R, 3] premultiplied on black, opacity [R], distance [R] along the
+    ray in world units (weighted sum, not divided by the opacity), samples taken."""
+
+    colour: Tensor
+    opacity: Tensor
+    distance: Tensor
+    samples: int
+
+    def over(self, background: Tensor) -> Tensor:
+        """Colour [R, 3] over a background that broadcasts to it."""
+        return self.colour + (1 - self.opacity[:, None]) * background
+
+
+def render_rays(
+    field: RadianceField,
+    occupancy: OccupancyGrid,
+    times: Tensor,
+    origins: Tensor,
+    directions: Tensor,
+    step: float,
+    generator: torch.Generator | None = None,
+    stop: float = 7.0,
+) -> Rendered:
+    """Render G groups of rays, each at its own time.
+
+    times: [G] in [0, 1]. origins, directions: [G, R, 3], directions unit length. step: distance
+    between samples, world units. generator: jitters the samples of each ray; without it they lie
+    mid-step. stop: optical depth (of the occupancy grid) after which a ray ends. Returns G·R rays.
+    """
+    groups, per_group = origins.shape[:2]
+    origins, directions = origins.reshape(-1, 3), directions.reshape(-1, 3)
+    density, threshold, boxes, rows = occupancy.at(times)
+    group = torch.tensor(rows, device=origins.device).repeat_interleave(per_group)
+    if generator is None:
+        jitter = torch.full((len(origins),), 0.5, device=origins.device)
+    else:
+        jitter = torch.rand(len(origins), generator=generator, device=origins.device)
+    offsets, distances, points = dispatch.march(
+        origins, directions, group, density, threshold, field.bound, step, jitter, stop, boxes
+    )
+    starts = offsets[::per_group].contiguous()
+    sigma, colour = field(points, field.grid.tables(times), starts)
+    rgb, opacity, distance, _ = dispatch.composite(sigma, colour, distances, offsets, step)
+    return Rendered(rgb, opacity, distance, len(distances))
+
+
+@torch.no_grad()
+def render_images(
+    field: RadianceField,
+    occupancy: OccupancyGrid,
+    times: Tensor,
+    cameras: Cameras,
+    step: float,
+    background: float = 1.0,
+    supersample: int = 1,
+) -> dict[str, Tensor]:
+    """Images of the field: camera v at times[v].
+
+    Returns rgb [V, H, W, 3] over a grey level `background`, alpha [V, H, W], depth [V, H, W]
+    (planar, world units, 0 where alpha < 0.5). supersample: rays per pixel edge, averaged.
+    """
+    rgb, alpha, depth = [], [], []
+    height, width = cameras.height * supersample, cameras.width * supersample
+    for v, t in enumerate(times):
+        one = Cameras(cameras.c2w[v : v + 1], cameras.fov_y, height, width)
+        origins, directions = rays(one)
+        result = render_rays(
+            field, occupancy, t[None], origins.reshape(1, -1, 3), directions.reshape(1, -1, 3), step
+        )
+        along = directions.reshape(-1, 3) @ forward(one.c2w[0])
+        planes = torch.cat(
+            [
+                result.over(torch.tensor(background)),
+                result.opacity[:, None],
+                (result.distance * along)[:, None],
+            ],
+            -1,
+        )
+        planes = planes.reshape(cameras.height, supersample, cameras.width, supersample, 5)
+        planes = planes.mean((1, 3))
+        rgb.append(planes[..., :3])
+        alpha.append(planes[..., 3])
+        depth.append(torch.where(planes[..., 3] >= 0.5, planes[..., 4] / planes[..., 3], 0))
+    return {"rgb": torch.stack(rgb), "alpha": torch.stack(alpha), "depth": torch.stack(depth)}

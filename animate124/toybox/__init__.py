@@ -1,0 +1,1 @@
+"""Procedural truth: articulated, painted characters that move, rendered exactly from any view."""
