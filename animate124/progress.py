@@ -9,6 +9,7 @@ import json
 import os
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -110,7 +111,10 @@ class Log:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        # What a full disk refused is still buffered and would be refused again; `write` said so,
+        # and a second error here would hide the one that is on its way.
+        with suppress(OSError):
+            self._file.close()
 
     def write(self, record: dict[str, Any]) -> None:
         """Append one record and hand it to the operating system."""

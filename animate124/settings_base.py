@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -35,6 +35,15 @@ class Settings(BaseModel):
         for name, field in cls.model_fields.items():
             if _nested(field) is None and not (field.description and "unit" in _extra(field)):
                 raise TypeError(f"{cls.__name__}.{name} has no description or unit: use setting()")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # YAML reads "yes" and "on" as true, which pydantic would take for 1.
+        annotation = cls.model_fields[info.field_name].annotation
+        if isinstance(value, bool) and bool not in (annotation, *typing.get_args(annotation)):
+            raise ValueError("a switch is not a number")
+        return value
 
 
 def setting(
@@ -64,7 +73,8 @@ def parse(model: type[Model], *sources: Source) -> Model:
     """
     values: dict[str, Any] = {}
     for source in sources:
-        _merge(values, _expand(model, _read(source)))
+        for key, value, is_text in _read(source):
+            _place(model, values, key, value, is_text)
     try:
         return model.model_validate(values)
     except ValidationError as error:
@@ -140,26 +150,31 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-def _expand(model: type[Settings], entries: list[tuple[str, Any, bool]]) -> dict[str, Any]:
-    """Dotted keys to nested mappings, refusing unknown ones, and command-line text to values."""
-    result: dict[str, Any] = {}
-    for dotted, value, is_text in entries:
-        head, _, rest = dotted.partition(".")
-        field = model.model_fields.get(head)
+def _place(
+    root: type[Settings], values: dict[str, Any], dotted: str, value: Any, is_text: bool
+) -> None:
+    """Put one dotted key into the nested mapping `values`, refusing keys that `root` lacks."""
+    *groups, last = dotted.split(".")
+    model, top = root, values
+    for group in groups:
+        field = model.model_fields.get(group)
         inner = _nested(field) if field is not None else None
-        if field is None or (rest and inner is None):
-            raise UserError(_unknown(model, dotted))
-        try:
-            if rest and inner is not None:
-                value = _expand(inner, [(rest, value, is_text)])
-            elif inner is not None and isinstance(value, Mapping):
-                value = _expand(inner, _read(value))
-        except UserError as error:
-            raise UserError(str(error).replace("setting '", f"setting '{head}.", 1)) from None
-        if is_text and not rest:
-            value = _from_text(field, dotted, value)
-        _merge(result, {head: value})
-    return result
+        if inner is None:
+            raise UserError(_unknown(root, dotted))
+        model = inner
+        if not isinstance(values.get(group), dict):
+            values[group] = {}
+        values = values[group]
+    field = model.model_fields.get(last)
+    if field is None:
+        raise UserError(_unknown(root, dotted))
+    if isinstance(value, Mapping) and _nested(field) is not None:
+        if not isinstance(values.get(last), dict):
+            values[last] = {}
+        for key, part in value.items():
+            _place(root, top, f"{dotted}.{key}", part, is_text)
+        return
+    values[last] = _from_text(field, dotted, value) if is_text else value
 
 
 def _from_text(field: FieldInfo, key: str, text: str) -> Any:
@@ -174,14 +189,6 @@ def _from_text(field: FieldInfo, key: str, text: str) -> Any:
         except yaml.YAMLError:
             raise UserError(f"The setting '{key}' has unbalanced brackets: {text!r}.") from None
     return text
-
-
-def _merge(into: dict[str, Any], new: Mapping[str, Any]) -> None:
-    for key, value in new.items():
-        if isinstance(value, dict) and isinstance(into.get(key), dict):
-            _merge(into[key], value)
-        else:
-            into[key] = value
 
 
 def _unknown(model: type[Settings], key: str) -> str:
@@ -206,6 +213,9 @@ def _sentence(model: type[Settings], error: ValidationError) -> str:
         what = f" ({field.description})" if field is not None and field.description else ""
         return f"The setting '{key}'{what} is missing."
     reason = first["msg"].removeprefix("Value error, ")
+    if first["type"] in ("model_type", "model_attributes_type"):
+        known = ", ".join(name for name in known_keys(model) if name.startswith(f"{key}."))
+        return f"The setting '{key}' cannot be {first['input']!r}: it is a group, of {known}."
     if field is None:
         return f"The settings of {'.'.join([model.__name__, *path])} do not fit together: {reason}."
     return (

@@ -108,10 +108,12 @@ def run(task: Task, settings: TrainSettings, work: Path, fingerprint: str) -> Tr
     that a failure while outputs are written costs no training.
 
     Raises:
-        UserError: NaN or infinity (naming step and term or parameter), a folder in use, or a final
-            checkpoint that cannot be written.
+        UserError: NaN or infinity (naming step and term or parameter), a folder in use, a final
+            checkpoint that cannot be written, or an environment that `runtime` complains about.
         SystemExit: 128 + n after signal n (SIGTERM, SIGINT), when the state is saved.
     """
+    if complaints := runtime.problems():
+        raise UserError(complaints[0])
     identity = f"{fingerprint}/{task.name}/{digest(settings)}"
     # Libraries may draw from the global generators behind our back (dropout): they are seeded anew
     # at every step, and the caller gets them back as they were.
@@ -220,14 +222,16 @@ class _Loop:
         probes = torch.stack([t.detach().to(total.device, torch.float64) for t in (total, *sums)])
         loss, *gradients = probes.tolist()
         if not math.isfinite(loss + sum(gradients)):
-            self._raise_if_broken(step, terms)
+            self._raise_if_broken(step, terms, loss)
         return loss
 
-    def _raise_if_broken(self, step: int, terms: dict[str, Tensor]) -> None:
-        """Find what is not finite: a term, else the parameters whose gradient is not."""
+    def _raise_if_broken(self, step: int, terms: dict[str, Tensor], loss: float) -> None:
+        """Find what is not finite: a term, their sum, or the parameters whose gradient is not."""
         bad = {name: term.item() for name, term in terms.items() if not _finite(term)}
         if bad:
             what = " and ".join(f"the loss term '{name}' is {value}" for name, value in bad.items())
+        elif not math.isfinite(loss):
+            what = f"the sum of the loss terms is {loss}"
         else:
             gradients = {n: p.grad for n, p in self.named.items() if p.grad is not None}
             names = _not_finite(gradients)
@@ -284,9 +288,10 @@ class _Loop:
                 f"Training goes on (last checkpoint: {kept})."
             )
         now = time.perf_counter()
-        self.next_save = now + max(
-            self.settings.checkpoint_seconds, (now - before) / _CHECKPOINT_SHARE
-        )
+        pause = self.settings.checkpoint_seconds
+        if pause > 0:  # 0 is taken at its word
+            pause = max(pause, (now - before) / _CHECKPOINT_SHARE)
+        self.next_save = now + pause
 
     def _save(self, done: int) -> None:
         self.log.sync()
@@ -305,8 +310,7 @@ class _Loop:
             except (OSError, UserError) as error:
                 raise UserError(
                     f"Training '{self.task.name}' reached its last step, {steps}, but the final "
-                    f"state could not be written to {self.work}: {error} Free some space and run "
-                    "again."
+                    f"state could not be written: {error} Then run the same command again."
                 ) from error
         self.display.say(
             f"{steps} steps in {clock(self._seconds())} (this session {steps - start}), "

@@ -47,8 +47,9 @@ def doctor(
     Keys of --json, all at the top level: "version.NAME" (null: not installed), "device.N.kind",
     ".name", ".memory_mib", ".detail", "threads", "threads_from", "environment.VARIABLE",
     "set_by_user" (list), "malloc.PARAMETER", "too_late_for" (list: loaded before the settings
-    were made), "kernel.OPERATION", "optional.NAME.version" (null: not installed), ".used_for",
-    ".lost_without", ".install", "ffmpeg" (path or null), "disk_free_gib", "warnings" and "missing" (lists of sentences).
+    were made), "kernel.OPERATION", "optional.NAME.version" (null: not installed), ".present",
+    ".used_for", ".lost_without", ".install", "ffmpeg" (path or null), "disk_free_gib", "warnings"
+    and "missing" (lists of sentences).
 
     Example: animate124 doctor --json
     """
@@ -155,7 +156,7 @@ def _show(facts: dict[str, Any]) -> None:
         name = group.split(".")[1]
         print(f"  {name}: {_words(key, facts[group + 'version'])}")
         print(f"    used for {facts[group + 'used_for']}")
-        if facts[group + "version"] is None:
+        if not facts[group + "present"]:
             print(f"    lost without it: {facts[group + 'lost_without']}")
             print(f"    install: {install}")
     for kind, sentences in (("warning", facts["warnings"]), ("missing", facts["missing"])):

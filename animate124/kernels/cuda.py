@@ -4,9 +4,9 @@ Same signatures and results as kernels/reference.py, up to float rounding. Every
 float32, also under autocast: a density is an exponential, and a blended table's differences between
 frames are smaller than half precision resolves. Inputs of another float type are converted first.
 
-The perceptron is torch's own (cuBLAS); for its float32 products torch.set_float32_matmul_precision
-decides about TF32. tinycudann's fused perceptron has no biases and works in half precision, so it is
-another network and not a faster form of this one: see kernels/tcnn.py.
+The perceptron is torch's own (cuBLAS); torch.set_float32_matmul_precision decides whether its
+products use TF32. tinycudann's fused perceptron has no biases and works in half precision, so it
+is another network and not a faster form of this one: see kernels/tcnn.py.
 """
 
 import math
@@ -29,7 +29,7 @@ def _level_table(levels: GridLevels, device: torch.device) -> Tensor:
 
 
 def _groups(starts: Tensor, samples: int) -> Tensor:
-    """Group of each sample, int32 [N]; unlike reference.group_of it does not wait for the device."""
+    """Group of each sample, int32 [N]; it does not wait for the device as group_of does."""
     index = torch.arange(samples, device=starts.device)
     return torch.bucketize(index, starts[1:], right=True, out_int32=True)
 

@@ -1,7 +1,7 @@
 """Volume rendering quadrature on CUDA (Triton). Specification: kernels/reference.py.
 
-One ray per program of one warp: neighbouring lanes read neighbouring samples, and sums along the ray
-are scans within a block of BLOCK samples, carried from block to block.
+One ray per program of one warp: neighbouring lanes read neighbouring samples, and sums along the
+ray are scans within a block of BLOCK samples, carried from block to block.
 """
 
 import triton

@@ -15,10 +15,14 @@ _PRIME_Z = tl.constexpr(805459861)
 
 @triton.jit
 def _cell(x, stride, n, mask, resolution):
-    """Lower corner and fraction of the cell along one axis; 0 for a coordinate that is not a number."""
+    """Lower corner and fraction of the cell along one axis.
+
+    Where x is not a number, so is the fraction, and with it the feature; the corner stays valid.
+    """
     position = tl.load(x + n * stride, mask=mask, other=0.0)
-    position = tl.minimum(tl.maximum(position, 0.0), 1.0) * resolution
-    cell = tl.minimum(position.to(tl.int32), resolution - 1)
+    position = tl.maximum(position, 0.0, propagate_nan=tl.PropagateNan.ALL)
+    position = tl.minimum(position, 1.0, propagate_nan=tl.PropagateNan.ALL) * resolution
+    cell = tl.maximum(tl.minimum(position.to(tl.int32), resolution - 1), 0)
     return cell.to(tl.uint32), position - cell
 
 
@@ -47,7 +51,8 @@ def _weight(fx, fy, fz, corner: tl.constexpr):
 
 @triton.jit
 def forward(
-    x, x_row, x_column, groups, tables, rows, level_table, out, out_row, out_column, samples, active,
+    x, x_row, x_column, groups, tables, rows, level_table, out, out_row, out_column, samples,
+    active,
     FEATURES: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """x [N, 3], groups int32 [N], tables [G, rows, F], level_table int32 [L, 4] -> out [N, L·F].
@@ -84,7 +89,7 @@ def backward(
     x, x_row, x_column, groups, gradient, g_row, g_column, rows, level_table, out, scale, samples,
     FEATURES: tl.constexpr, FIXED: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """gradient [N, L·F] added into out [G, rows, F], which starts at zero; launched on active levels.
+    """gradient [N, L·F] added into out [G, rows, F], which starts at zero; for active levels.
 
     FIXED: out is int64 and gets the products times scale [1], rounded towards zero. Whole numbers
     add up to the same sum in any order, so this form gives the same bytes every time.

@@ -40,9 +40,9 @@ def march(
     """write = 0: counts [R] of samples. write = 1: distances [N] and unit-cube points [3, N].
 
     origins, directions [R, 3]; groups int64 [R]; density [G, S, S, S]; threshold [G]; boxes
-    [G, 2, 3]; jitter [R]; offsets int64 [R + 1], read in the second pass only; side: S; scale: cells
-    per world unit; unit: half the inverse of bound. Launched without fused multiply-add and with
-    exact division where a rounding decides, so that it keeps the samples the reference keeps.
+    [G, 2, 3]; jitter [R]; offsets int64 [R + 1], read in the second pass only; side: S; scale:
+    cells per world unit; unit: half the inverse of bound. Launched without fused multiply-add, and
+    with exact division where a rounding decides, so that it keeps the reference's samples.
     """
     r = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     alive = r < rays

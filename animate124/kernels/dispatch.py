@@ -113,8 +113,8 @@ def backend_name(device: str) -> str:
         return "reference"
     if forced:
         raise UserError(
-            f"ANIMATE124_KERNELS={forced} names no kernels: set it to reference, or unset it to let "
-            "the device decide."
+            f"ANIMATE124_KERNELS={forced} names no kernels: set it to reference, or unset it to "
+            "let the device decide."
         )
     if device == "cpu" and _has("numba"):
         return "numba"

@@ -1,9 +1,9 @@
 """Adapter to tinycudann (NVlabs/tiny-cuda-nn, PyTorch bindings), the encoding named "tcnn".
 
 It is a choice of its own and no faster form of ours: tinycudann's hash grid counts vertices instead
-of cells, shifts every level by half a cell, rounds a level's rows up to a multiple of 8 and, in this
-precision, computes in float16; its fused perceptron has no biases. A field trained with one
-encoding cannot be read with the other, so a checkpoint has to name its encoding.
+of cells, shifts every level by half a cell, rounds a level's rows up to a multiple of 8 and works
+in float16; its fused perceptron has no biases. A field trained with one encoding cannot be read
+with the other, so a checkpoint has to name its encoding.
 
 Not run by the authors: no machine with a GPU was at hand. Written against the public contract of
 tinycudann 1.7 and 2.0 (bindings/torch/tinycudann/modules.py and bindings.cpp): a module holds one
@@ -32,8 +32,8 @@ def _package():
         return importlib.import_module("tinycudann")
     except (ImportError, OSError) as error:  # OSError: it found no usable CUDA device
         raise UserError(
-            f"The encoding tcnn needs tinycudann, which cannot be loaded here ({error}): install it "
-            f"on a machine with CUDA ({INSTALL}), or choose the encoding grid."
+            f"The encoding tcnn needs tinycudann, which cannot be loaded here ({error}): install "
+            f"it on a machine with CUDA ({INSTALL}), or choose the encoding grid."
         ) from error
 
 

@@ -34,7 +34,7 @@ def render_rays(
     directions: Tensor,
     step: float,
     generator: torch.Generator | None = None,
-    stop: float = 7.0,
+    stop: float = float("inf"),
 ) -> Rendered:
     """Render G groups of rays, each at its own time.
 

@@ -86,9 +86,7 @@ def enclosing_ball(points: np.ndarray, steps: int = 14) -> tuple[Vec3, float]:
     return tuple(float(v) for v in best), best_radius
 
 
-def posed_radius(
-    points: np.ndarray, joints: np.ndarray, rig: Rig, poses: Sequence[Pose]
-) -> float:
+def posed_radius(points: np.ndarray, joints: np.ndarray, rig: Rig, poses: Sequence[Pose]) -> float:
     """Greatest distance from the origin of rest points [P, K, 3] over all poses."""
     world = pose_matrices(rig, poses)[:, joints]
     moved = points @ world[..., :3, :3].swapaxes(-1, -2)

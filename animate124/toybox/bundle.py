@@ -161,22 +161,12 @@ def _fill(
     angles = np.concatenate([fit_angles(views), held_out_angles(views)])
     cameras = cameras_at(angles, size)
     times, held_out, follow = frame_plan(clip, frames)
-    truth = render(clip, times, cameras, samples, (0.0, 0.0, 0.0), next_frame=follow)
+    tensors = _images(clip, times, cameras, samples, follow)
     spots = tracks(clip, times, cameras, track_count, np.random.default_rng(clip.seed))
-    rgba = _straight(truth.rgb, truth.alpha)
-    tensors = {
-        "rgba": {"rgba": rgba},
-        "depth": {"depth": truth.depth},
-        "normal": {"normal": truth.normal.astype(np.float16)},
-        "flow": {
-            "flow": truth.flow.astype(np.float16),
-            "flow_visible": truth.flow_visible.astype(np.uint8),
-        },
-        "tracks": {
-            "track_world": spots.world,
-            "track_xy": spots.xy,
-            "track_visible": spots.visible.astype(np.uint8),
-        },
+    tensors["tracks"] = {
+        "track_world": spots.world,
+        "track_xy": spots.xy,
+        "track_visible": spots.visible.astype(np.uint8),
     }
     for kind, arrays in tensors.items():
         save_tensors(
@@ -192,7 +182,7 @@ def _fill(
     write_png(
         folder / "sheet.png",
         contact_sheet(
-            [[rgba[v, f] for f in columns] for v in rows],
+            [[tensors["rgba"]["rgba"][v, f] for f in columns] for v in rows],
             labels,
             [f"t = {times[f]:.2f}" for f in columns],
         ),
@@ -232,6 +222,28 @@ def _fill(
         files={path.name: _file_record(path) for path in sorted(folder.iterdir())},
     )
     write_json(folder / RECORD, record.model_dump())
+
+
+def _images(
+    clip: Clip, times: np.ndarray, cameras: Cameras, samples: int, follow: np.ndarray
+) -> dict[str, dict[str, np.ndarray]]:
+    """The image tensors by file, as stored; view by view, since floats take four times as much."""
+    shape = (len(cameras), len(times), cameras.height, cameras.width)
+    rgba = np.empty((*shape, 4), np.uint8)
+    depth = np.empty((*shape, 1), np.float32)
+    normal, flow = np.empty((*shape, 3), np.float16), np.empty((*shape, 2), np.float16)
+    visible = np.empty((*shape, 1), np.uint8)
+    for v in range(len(cameras)):
+        truth = render(clip, times, cameras[v], samples, (0.0, 0.0, 0.0), next_frame=follow)
+        rgba[v] = _straight(truth.rgb[0], truth.alpha[0])
+        depth[v], normal[v] = truth.depth[0], truth.normal[0]
+        flow[v], visible[v] = truth.flow[0], truth.flow_visible[0]
+    return {
+        "rgba": {"rgba": rgba},
+        "depth": {"depth": depth},
+        "normal": {"normal": normal},
+        "flow": {"flow": flow, "flow_visible": visible},
+    }
 
 
 def _straight(premultiplied: np.ndarray, alpha: np.ndarray) -> np.ndarray:

@@ -3,6 +3,9 @@
 import re
 from collections.abc import Mapping
 
+import numpy as np
+
+from animate124.toybox.catalogue import SPECIES, motions_of
 from animate124.toybox.clip import Clip
 from animate124.toybox.motions import MOTIONS
 from animate124.toybox.species.palette import COLORS
@@ -53,20 +56,27 @@ def _described(species: str, attributes: Mapping[str, str], full: bool) -> str:
     return f"{words} {more}" if more else words
 
 
-def caption(species: str, motion: str, attributes: Mapping[str, str]) -> str:
-    """The sentence of a clip; the number in attributes["words"] chooses the paraphrase."""
-    choice = int(attributes.get("words", "0"))
-    said = motion_phrase(species, motion)
-    template = _FULL[choice % len(_FULL)]
-    full = choice // len(_FULL) % 4 != 3  # one caption in four leaves the details out
-    return template.format(subject=_described(species, attributes, full), motion=said)
+def _choices(seed: int) -> np.random.Generator:
+    """The stream that chooses a seed's wording."""
+    return np.random.default_rng((seed, 3))
+
+
+def caption(species: str, motion: str, attributes: Mapping[str, str], seed: int = 0) -> str:
+    """The sentence of a clip; `seed` ≥ 0 chooses the paraphrase.
+
+    One caption in four leaves the details out, so that short sentences are learnt as well.
+    """
+    rng = _choices(seed)
+    template = _FULL[int(rng.integers(len(_FULL)))]
+    full = rng.random() < 0.75
+    described = _described(species, attributes, full)
+    return template.format(subject=described, motion=motion_phrase(species, motion))
 
 
 def static_prompt(clip: Clip) -> str:
-    """The toy without its motion, with all details."""
-    choice = int(clip.attributes.get("words", "0")) // 12
-    described = _described(clip.species, clip.attributes, True)
-    return _STATIC[choice % len(_STATIC)].format(subject=described)
+    """The toy without its motion, with all details; the clip's seed chooses the paraphrase."""
+    template = _STATIC[int(_choices(clip.seed).integers(len(_STATIC)))]
+    return template.format(subject=_described(clip.species, clip.attributes, True))
 
 
 def motion_prompt(clip: Clip) -> str:
@@ -82,8 +92,6 @@ def words_of(text: str) -> tuple[str, ...]:
 
 def _sayable() -> list[str]:
     """Every template, name, colour, mark and phrase that a caption may hold."""
-    from animate124.toybox.characters import SPECIES, motions_of
-
     texts = [*_FULL, *_STATIC, *COLORS, *_MARKS, *_ACCESSORIES, "with and an"]
     for name in SPECIES:
         texts.append(name)

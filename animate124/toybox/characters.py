@@ -1,74 +1,22 @@
 """Characters by seed: species, rig, looks, and the clips they perform."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from animate124.errors import UserError
 from animate124.toybox.bounds import bounding_points, posed_radius
 from animate124.toybox.captions import caption
+from animate124.toybox.catalogue import SPECIES, known, motions_of
 from animate124.toybox.clip import Clip
 from animate124.toybox.figure import Body
-from animate124.toybox.motions import MOTIONS, PLAN_MOTIONS, Style, sample_style
+from animate124.toybox.motions import MOTIONS, Style, sample_style
 from animate124.toybox.rig import Pose, Rig
-from animate124.toybox.species import birds, heavy, machines, plants, quadrupeds, sea, toys, upright
 from animate124.toybox.species.build import Build, fitted
 
-CLIP_RADIUS = 0.67
-_CHECK_TIMES = tuple(k / 16 for k in range(16))
-
-
-@dataclass(frozen=True)
-class Species:
-    """A kind of toy: its name, its body plan, its builder, and motions beyond or not of its plan."""
-
-    name: str
-    plan: str
-    build: Callable[[Build], None]
-    more: tuple[str, ...] = ()
-    fewer: tuple[str, ...] = ()
-
-
-SPECIES: dict[str, Species] = {
-    s.name: s
-    for s in (
-        Species("panda", "upright", upright.panda),
-        Species("bear", "upright", upright.bear),
-        Species("rabbit", "upright", upright.rabbit),
-        Species("frog", "upright", upright.frog),
-        Species("monkey", "upright", upright.monkey),
-        Species("robot", "upright", toys.robot, fewer=("swimming",)),
-        Species("dinosaur", "upright", toys.dinosaur, fewer=("clapping", "sitting")),
-        Species(
-            "snowman",
-            "upright",
-            toys.snowman,
-            fewer=("walking", "running", "sitting", "kicking", "swimming", "clapping", "tumbling"),
-        ),
-        Species("fox", "quadruped", quadrupeds.fox),
-        Species("dog", "quadruped", quadrupeds.dog),
-        Species("cat", "quadruped", quadrupeds.cat),
-        Species("pig", "quadruped", quadrupeds.pig),
-        Species("lion", "quadruped", quadrupeds.lion),
-        Species("elephant", "quadruped", heavy.elephant, more=("flapping",)),
-        Species("turtle", "quadruped", heavy.turtle),
-        Species("sheep", "quadruped", heavy.sheep),
-        Species("penguin", "bird", birds.penguin, more=("clapping",)),
-        Species("duck", "bird", birds.duck),
-        Species("bird", "bird", birds.bird),
-        Species("owl", "bird", birds.owl),
-        Species("bee", "bug", birds.bee),
-        Species("fish", "fish", sea.fish),
-        Species("whale", "fish", sea.whale),
-        Species("octopus", "octopus", sea.octopus),
-        Species("crab", "crab", sea.crab),
-        Species("car", "wheels", machines.car),
-        Species("train", "wheels", machines.train),
-        Species("cactus", "plant", plants.cactus),
-        Species("flower", "plant", plants.flower),
-    )
-}
+CLIP_RADIUS = 0.665
+_CHECK_PHASES = tuple(k / 24 for k in range(24))
 
 
 @dataclass(frozen=True)
@@ -82,18 +30,6 @@ class Character:
     seed: int = 0
 
 
-def _known(name: str, among: Mapping[str, object] | tuple[str, ...], what: str) -> str:
-    if name not in among:
-        raise UserError(f"unknown toybox {what} {name!r}; choose one of {', '.join(among)}")
-    return name
-
-
-def motions_of(species: str) -> tuple[str, ...]:
-    """Names of the motions that a species can perform."""
-    kind = SPECIES[_known(species, SPECIES, "species")]
-    return tuple(m for m in PLAN_MOTIONS[kind.plan] if m not in kind.fewer) + kind.more
-
-
 def sample_character(seed: int, species: str | None = None) -> Character:
     """The character of a seed ≥ 0; its species too is the seed's unless given."""
     if seed < 0:
@@ -101,7 +37,7 @@ def sample_character(seed: int, species: str | None = None) -> Character:
     names = tuple(SPECIES)
     if species is None:
         species = names[int(np.random.default_rng((seed, 0)).integers(len(names)))]
-    kind = SPECIES[_known(species, SPECIES, "species")]
+    kind = SPECIES[known(species, SPECIES, "species")]
     build = Build(np.random.default_rng((seed, 1, *species.encode())))
     kind.build(build)
     return Character(species, kind.plan, build.rig(), build.words, seed)
@@ -112,15 +48,17 @@ def sample_rig(seed: int, species: str | None = None) -> Rig:
     return sample_character(seed, species).rig
 
 
-def perform(character: Character, motion: str, style: Style, words: int = 0) -> Clip:
-    """A looping clip of a character; `words` chooses among the caption's paraphrases.
+def perform(character: Character, motion: str, style: Style) -> Clip:
+    """A looping clip of a character; its seed chooses among the caption's paraphrases.
 
     A clip that would reach past radius 0.68 is scaled down as a whole about the origin.
     """
-    act = MOTIONS[_known(motion, motions_of(character.species), f"{character.species} motion")]
+    act = MOTIONS[known(motion, motions_of(character.species), f"{character.species} motion")]
     rig, body = character.rig, Body.of(character.rig, character.plan)
     points, joints = bounding_points(rig)
-    poses = [act.pose(body, t, style) for t in _CHECK_TIMES]
+    # Cycles and phase only change the clock: one slow cycle holds every pose of the clip.
+    slow = replace(style, cycles=1, phase=0.0)
+    poses = [act.pose(body, u, slow) for u in _CHECK_PHASES]
     reach = posed_radius(points, joints, rig, poses)
     scale = min(1.0, CLIP_RADIUS / reach)
     if scale < 1.0:
@@ -129,11 +67,9 @@ def perform(character: Character, motion: str, style: Style, words: int = 0) -> 
     def pose(t: float) -> Pose:
         return act.pose(body, t, style, scale)
 
-    attributes = {**character.attributes, "words": str(words)}
-    text = caption(character.species, motion, attributes)
-    return Clip(
-        rig, pose, character.species, motion, text, attributes=attributes, seed=character.seed
-    )
+    words, seed = character.attributes, character.seed
+    text = caption(character.species, motion, words, seed)
+    return Clip(rig, pose, character.species, motion, text, attributes=words, seed=seed)
 
 
 def sample_clip(seed: int, species: str | None = None, motion: str | None = None) -> Clip:
@@ -142,6 +78,5 @@ def sample_clip(seed: int, species: str | None = None, motion: str | None = None
     rng = np.random.default_rng((seed, 2))
     options = motions_of(character.species)
     drawn = options[int(rng.integers(len(options)))]
-    motion = drawn if motion is None else _known(motion, options, f"{character.species} motion")
-    style = sample_style(rng, MOTIONS[motion])
-    return perform(character, motion, style, int(rng.integers(1 << 16)))
+    motion = drawn if motion is None else known(motion, options, f"{character.species} motion")
+    return perform(character, motion, sample_style(rng, MOTIONS[motion]))

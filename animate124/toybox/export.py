@@ -1,6 +1,7 @@
-"""Clips as GLB assets: painted with a baked texture, unlit, static or animated."""
+"""Clips as GLB assets, static or animated, with the paint (without light) baked to textures."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -15,7 +16,7 @@ from animate124.media.glb import (
 from animate124.media.images import encode_png
 from animate124.toybox.atlas import bake_atlas
 from animate124.toybox.clip import Clip
-from animate124.toybox.meshes import Mesh, tessellate
+from animate124.toybox.meshes import Mesh, clip_mesh
 from animate124.toybox.posing import pose_mesh
 from animate124.toybox.rig import JointPose
 
@@ -26,7 +27,7 @@ def export_static_glb(clip: Clip, path: str | os.PathLike, time: float = 0.0) ->
     Raises:
         UserError: the file cannot be written.
     """
-    mesh = tessellate(clip.rig)
+    mesh = clip_mesh(clip)
     posed = pose_mesh(clip, mesh, np.array([time]))
     every = np.ones(len(mesh.rest), bool)
     part = _textured(clip, mesh, every, posed.world(mesh, 0), posed.world_normals(mesh, 0))
@@ -42,16 +43,20 @@ def export_animated_glb(
     mesh with a morph target per key. Vertices at the keys are those of the clip; a loop closes.
 
     Raises:
-        ValueError: fewer than two keys, or a clip in which nothing moves.
+        ValueError: fewer than two keys, or a deforming clip that never changes.
         UserError: the file cannot be written.
     """
     count = round(fps * seconds) + (0 if clip.loop else 1)
     if count < 2:
         raise ValueError(f"{fps} keys per second for {seconds} s give fewer than two keys")
     times = clip.times(count)
-    mesh = tessellate(clip.rig)
+    mesh = clip_mesh(clip)
     if clip.deform is None:
         nodes = _nodes(clip, mesh, times)
+        if all(np.ndim(v) == 1 for n in nodes for v in (n.translation, n.rotation, n.scale)):
+            # A still clip keeps its duration: its root gets keys that are all equal.
+            root = np.tile(nodes[0].translation, (count, 1))
+            nodes[0] = replace(nodes[0], translation=root)
         write_node_animation(path, nodes, times * seconds, loop=clip.loop, name=clip.motion)
         return
     posed = pose_mesh(clip, mesh, times)

@@ -137,7 +137,10 @@ class Figure:
         if self._arm is None:
             return
         mark = ".l" if side > 0 else ".r"
-        joint, share = self._arm + mark, {"bug": 0.5, "crab": 0.6, "plant": 0.55}.get(self.plan, 1.0)
+        joint, share = (
+            self._arm + mark,
+            {"bug": 0.5, "crab": 0.6, "plant": 0.55}.get(self.plan, 1.0),
+        )
         if self.plan == "quadruped":
             self.turn(joint, -forward - 0.8 * out, side * 0.28 * out)
             return
@@ -189,7 +192,5 @@ class Figure:
         root = joints.get("root", JointPose()).rotation
         wide = 1.0 / math.sqrt(self._height)
         move = (self._move[0] * (-scale if mirror else scale), self._move[1] * scale)
-        joints["root"] = JointPose(
-            root, (*move, self._move[2] * scale), (wide, self._height, wide)
-        )
+        joints["root"] = JointPose(root, (*move, self._move[2] * scale), (wide, self._height, wide))
         return Pose(joints)

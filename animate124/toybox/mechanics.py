@@ -47,6 +47,30 @@ def _clip(
     return Clip(Rig((_ROOT, *joints), parts), pose, "mechanics", name, name, deform=deform)
 
 
+def _sliced(
+    name: str,
+    half: tuple[float, float, float],
+    center: tuple[float, float, float],
+    cut: int,
+    tone: tuple[float, float, float],
+    slices: int = 24,
+) -> tuple[Part, ...]:
+    """A box cut into slices across axis `cut`, so that its triangles can follow a deformation.
+
+    Slices change between two colours along `tone`, which swap every third slice: a chequerboard.
+    """
+    dark, pale = (0.22, 0.44, 0.84), (0.97, 0.96, 0.94)
+    parts = []
+    for i in range(slices):
+        size, at = list(half), list(center)
+        size[cut] = half[cut] / slices
+        at[cut] += half[cut] * ((2 * i + 1) / slices - 1)
+        base, accent = (dark, pale) if i // 3 % 2 == 0 else (pale, dark)
+        paint = Paint(base, accent, "two_tone", axis=tone, extent=0.5)
+        parts.append(Part(f"{name}{i}", "root", "box", tuple(size), tuple(at), paint))
+    return tuple(parts)
+
+
 def hinge() -> Clip:
     """A door on a post: turns about the post's axis (y, through x = −0.3) by ±60°."""
     parts = (
@@ -62,11 +86,11 @@ def hinge() -> Clip:
 
 
 def bending_bar() -> Clip:
-    """A bar along x bent in the xy plane into an arc of a circle whose centre line keeps its length.
+    """A bar along x bent in the xy plane into a circular arc; its centre line keeps its length.
 
     With κ the curvature, (x, y, z) goes to ((1/κ − y) sin κx, 1/κ − (1/κ − y) cos κx, z).
     """
-    parts = (Part("bar", "root", "box", (0.48, 0.075, 0.10), (0.0, 0.0, 0.0), _BLUE),)
+    parts = _sliced("bar", (0.48, 0.075, 0.10), (0.0, 0.0, 0.0), 0, (0.0, 1.0, 0.0))
 
     def deform(vertices: np.ndarray, t: float) -> np.ndarray:
         curvature = math.radians(BEND_ANGLE) * _swing(t) / 0.96
@@ -82,7 +106,7 @@ def bending_bar() -> Clip:
 
 def twist() -> Clip:
     """A square column turned about y by an angle in proportion to the height over its foot."""
-    parts = (Part("column", "root", "box", (0.17, 0.46, 0.17), (0.0, 0.0, 0.0), _BLUE),)
+    parts = _sliced("column", (0.17, 0.46, 0.17), (0.0, 0.0, 0.0), 1, (1.0, 0.0, 0.0))
 
     def deform(vertices: np.ndarray, t: float) -> np.ndarray:
         x, y, z = vertices.T
@@ -101,9 +125,9 @@ def flag() -> Clip:
     """
     edge = -FLAG_LENGTH / 2
     parts = (
-        Part("pole", "root", "cylinder", (0.03, 1.0, 0.03), (edge - 0.03, 0.0, 0.0), _STEEL),
-        Part("knob", "root", "ellipsoid", (0.05, 0.05, 0.05), (edge - 0.03, 0.5, 0.0), _RINGS),
-        Part("cloth", "root", "box", (FLAG_LENGTH / 2, 0.22, 0.018), (0.0, 0.24, 0.0), _BLUE),
+        Part("pole", "root", "cylinder", (0.03, 0.92, 0.03), (edge - 0.03, 0.0, 0.0), _STEEL),
+        Part("knob", "root", "ellipsoid", (0.05, 0.05, 0.05), (edge - 0.03, 0.47, 0.0), _RINGS),
+        *_sliced("cloth", (FLAG_LENGTH / 2, 0.20, 0.018), (0.0, 0.22, 0.0), 0, (0.0, 1.0, 0.0)),
     )
 
     def deform(vertices: np.ndarray, t: float) -> np.ndarray:

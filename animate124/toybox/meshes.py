@@ -11,11 +11,18 @@ from functools import lru_cache
 
 import numpy as np
 
-from animate124.toybox.profiles import Profile, profile_of, segments
+from animate124.toybox.clip import Clip
+from animate124.toybox.profiles import Profile, divided, profile_of, segments
 from animate124.toybox.rig import Part, Rig, euler_matrix
 
-FINE = 0.0008
-COARSE = 0.003
+# Chord errors in world units; a pixel of a 64² image at the default camera is 0.025 wide.
+COARSE, FINE, FINEST = 0.002, 0.0008, 0.0003
+
+# Longest straight edge, in world units, of a mesh that is to bend.
+BENDING_EDGE = 0.03
+
+# A box's edge radius as a share of its smallest half-extent.
+EDGE = 0.15
 
 # Half the share of its field that a box's face takes in uv: the rest keeps the six faces apart.
 _INSET = 0.46
@@ -23,7 +30,7 @@ _INSET = 0.46
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """The rest surface of a rig; all arrays are read-only.
+    """The rest surface of a rig. It is cached: its arrays are not to be written to.
 
     `rest` [V, 3] rest world positions and `normals` [V, 3] unit normals, float64; `local` [V, 3]
     positions in the part's own space, where paint is evaluated; `uv` [V, 2] in [0, 1] over the
@@ -56,20 +63,32 @@ class Chart:
 
 
 def tolerance_for(pixels: int) -> float:
-    """Chord error in world units that stays below a fifth of a pixel of an image `pixels` high.
+    """Chord error that is a fraction of a pixel in images `pixels` high (subsamples counted).
 
-    Two levels only, so that a rig is tessellated at most twice: coarse up to 96 pixels, fine above.
+    Three levels only, so that a rig is tessellated at most three times.
     """
-    return COARSE if pixels <= 96 else FINE
+    if pixels <= 96:
+        return COARSE
+    return FINE if pixels <= 320 else FINEST
+
+
+def clip_mesh(clip: Clip, tolerance: float = FINE) -> Mesh:
+    """The clip's mesh; one that deforms has flat stretches divided too, so that they can bend."""
+    return tessellate(clip.rig, tolerance, np.inf if clip.deform is None else BENDING_EDGE)
 
 
 @lru_cache(maxsize=64)
-def tessellate(rig: Rig, tolerance: float = FINE) -> Mesh:
-    """Triangles of all parts of `rig`, at most `tolerance` world units inside the true surface."""
+def tessellate(rig: Rig, tolerance: float = FINE, edge: float = np.inf) -> Mesh:
+    """Triangles of all parts of `rig`.
+
+    Vertices lie on the true surface; chords cut at most `tolerance` world units below it in each of
+    its two directions, so a face that curves both ways at most twice that. Straight stretches of
+    boxes and solids of revolution are divided into steps of at most `edge` world units.
+    """
     rest, normals, local, uv, faces, part_ids, weld = [], [], [], [], [], [], []
     offset = 0
     for index, part in enumerate(rig.parts):
-        points, directions, square, triangles = _part_mesh(part, tolerance)
+        points, directions, square, triangles = _part_mesh(part, tolerance, edge)
         turn = euler_matrix(part.rotation)
         rest.append(points @ turn.T + np.asarray(part.position))
         normals.append(directions @ turn.T)
@@ -82,7 +101,7 @@ def tessellate(rig: Rig, tolerance: float = FINE) -> Mesh:
     part = np.concatenate(part_ids).astype(np.int32)
     joint_of = np.array([rig.index(p.joint) for p in rig.parts], np.int32)
     triangles = np.concatenate(faces).astype(np.int32)
-    mesh = Mesh(
+    return Mesh(
         rest=np.concatenate(rest),
         normals=np.concatenate(normals),
         local=np.concatenate(local),
@@ -93,9 +112,6 @@ def tessellate(rig: Rig, tolerance: float = FINE) -> Mesh:
         face_part=part[triangles[:, 0]],
         weld=np.concatenate(weld).astype(np.int32),
     )
-    for array in vars(mesh).values():
-        array.setflags(write=False)
-    return mesh
 
 
 def smooth_normals(mesh: Mesh, vertices: np.ndarray) -> np.ndarray:
@@ -113,9 +129,9 @@ def smooth_normals(mesh: Mesh, vertices: np.ndarray) -> np.ndarray:
     return np.where(length > 0, total / np.maximum(length, 1e-30), mesh.normals)
 
 
-def _part_mesh(part: Part, tolerance: float):
+def _part_mesh(part: Part, tolerance: float, edge: float):
     """Points [V, 3], normals [V, 3], uv [V, 2] in part space, and triangles [T, 3] of one part."""
-    charts = _CHARTS[part.kind](part, tolerance)
+    charts = _CHARTS[part.kind](part, tolerance, edge)
     points, normals, uv, faces = [], [], [], []
     offset = 0
     for chart in charts:
@@ -159,12 +175,12 @@ def _revolved(profile: Profile, columns: int, squash=(1.0, 1.0)) -> Chart:
     return Chart(points, normals, np.stack(np.broadcast_arrays(u[None], v[:, None]), -1))
 
 
-def _solid_of_revolution(part: Part, tolerance: float) -> list[Chart]:
-    profile = profile_of(part.kind, part.size, tolerance)
+def _solid_of_revolution(part: Part, tolerance: float, edge: float) -> list[Chart]:
+    profile = divided(profile_of(part.kind, part.size, tolerance), edge)
     return [_revolved(profile, segments(profile.samples[:, 0].max(), tolerance))]
 
 
-def _ellipsoid(part: Part, tolerance: float) -> list[Chart]:
+def _ellipsoid(part: Part, tolerance: float, edge: float) -> list[Chart]:
     x, y, z = part.size
     columns = segments(max(x, y, z), tolerance)
     latitude = np.linspace(-np.pi / 2, np.pi / 2, columns // 2 + 1)
@@ -174,7 +190,7 @@ def _ellipsoid(part: Part, tolerance: float) -> list[Chart]:
     return [_revolved(profile, columns, squash=(x, z))]
 
 
-def _torus(part: Part, tolerance: float) -> list[Chart]:
+def _torus(part: Part, tolerance: float, edge: float) -> list[Chart]:
     ring, tube = part.size[0], part.size[1]
     angle = np.linspace(-np.pi, np.pi, segments(tube, tolerance) + 1)
     nr, ny = np.cos(angle), np.sin(angle)
@@ -183,11 +199,11 @@ def _torus(part: Part, tolerance: float) -> list[Chart]:
     return [_revolved(profile, segments(ring + tube, tolerance))]
 
 
-def _box(part: Part, tolerance: float) -> list[Chart]:
+def _box(part: Part, tolerance: float, edge: float) -> list[Chart]:
     """Six charts in a 3×2 layout; each edge is a quarter cylinder shared by two charts."""
     half = np.asarray(part.size, float)
-    radius = 0.15 * half.min()
-    steps = max(segments(radius, tolerance) // 8, 1)
+    radius = EDGE * half.min()
+    steps = int(np.ceil(segments(radius, tolerance) / 8))
     bend = np.tan(np.linspace(0.0, np.pi / 4, steps + 1))
     charts = []
     for face in range(6):
@@ -199,7 +215,10 @@ def _box(part: Part, tolerance: float) -> list[Chart]:
         for k in (right, up):
             # Flat middle from −(h − r) to h − r, then the bend as equal angles up to 45 degrees.
             flat = half[k] - radius
-            lines.append(np.concatenate([-flat - radius * bend[::-1], flat + radius * bend]))
+            middle = np.linspace(-flat, flat, int(np.ceil(2 * flat / edge)) + 1)[1:-1]
+            lines.append(
+                np.concatenate([-flat - radius * bend[::-1], middle, flat + radius * bend])
+            )
         cube = np.zeros((len(lines[1]), len(lines[0]), 3))
         cube[..., axis] = sign * half[axis]
         cube[..., right], cube[..., up] = lines[0][None], lines[1][:, None]
@@ -213,7 +232,7 @@ def _box(part: Part, tolerance: float) -> list[Chart]:
     return charts
 
 
-_CHARTS: dict[str, Callable[[Part, float], list[Chart]]] = {
+_CHARTS: dict[str, Callable[[Part, float, float], list[Chart]]] = {
     "ellipsoid": _ellipsoid,
     "capsule": _solid_of_revolution,
     "cone": _solid_of_revolution,

@@ -57,7 +57,9 @@ def pose_mesh(clip: Clip, mesh: Mesh, times: np.ndarray) -> Posed:
     if clip.deform is None:
         source = np.zeros(len(times), np.int32)
         return Posed(mesh.rest[None], mesh.normals[None], source, matrices)
-    vertices = np.stack([np.asarray(clip.deform(mesh.rest, float(t)), float) for t in times])
+    # A copy each time: a deformation may work in place, and the mesh is cached.
+    vertices = np.stack([np.asarray(clip.deform(mesh.rest.copy(), float(t))) for t in times])
+    vertices = vertices.astype(float)
     if vertices.shape[1:] != mesh.rest.shape or not np.isfinite(vertices).all():
         raise ValueError(f"{clip.species}/{clip.motion}: deform returned {vertices.shape} or NaN")
     normals = np.stack([smooth_normals(mesh, v) for v in vertices])

@@ -30,6 +30,16 @@ def profile_of(kind: str, size: tuple[float, float, float], tolerance: float) ->
     return _truncated_cone(*size, tolerance)
 
 
+def divided(profile: Profile, edge: float) -> Profile:
+    """The profile with every stretch longer than `edge` cut into equal steps."""
+    pieces = [profile.samples[:1]]
+    for a, b in zip(profile.samples[:-1], profile.samples[1:], strict=True):
+        steps = max(int(np.ceil(np.hypot(*(b - a)[:2]) / edge)), 1)
+        share = np.linspace(0.0, 1.0, steps + 1)[1:, None]
+        pieces.append(a + share * (b - a))
+    return Profile(np.concatenate(pieces))
+
+
 def _arc(centre, radius: float, start: float, stop: float, tolerance: float) -> np.ndarray:
     """Samples [K, 4] on a circle about `centre` (r, y), by the angle of the normal above r."""
     count = int(np.ceil(segments(radius, tolerance) * abs(stop - start) / (2 * np.pi)))

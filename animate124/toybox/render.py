@@ -9,7 +9,7 @@ from animate124.geometry.cameras import Cameras
 from animate124.kernels.raster import rasterize
 from animate124.toybox.clip import Clip
 from animate124.toybox.flow import optical_flow
-from animate124.toybox.meshes import Mesh, tessellate, tolerance_for
+from animate124.toybox.meshes import Mesh, clip_mesh, tolerance_for
 from animate124.toybox.paint import paint_fragments, paint_table
 from animate124.toybox.posing import Posed, camera_matrices, pose_mesh
 from animate124.toybox.shade import Pixels, resolve
@@ -73,7 +73,7 @@ def render(
         raise ValueError(f"samples must be at least 1, got {samples}")
     follow = default_next(len(times), clip.loop) if next_frame is None else np.asarray(next_frame)
 
-    mesh = tessellate(clip.rig, tolerance_for(cameras.height * samples))
+    mesh = clip_mesh(clip, tolerance_for(cameras.height * samples))
     posed = pose_mesh(clip, mesh, times)
     views = camera_matrices(cameras, posed.matrices)
     pixels = _images(clip, mesh, posed, views, cameras, samples, background)

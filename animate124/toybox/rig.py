@@ -42,8 +42,8 @@ class Part:
     `size` by kind, in world units before `rotation` and `position` are applied:
     ellipsoid (half-axes x, y, z); capsule (radius at −y end, length between end centres along y,
     radius at +y end); cone and cylinder (bottom radius, height along y, top radius), rounded at the
-    rims, flat caps; box (half-extents, edges rounded by 15 % of the smallest); torus (ring radius in
-    the xz plane, tube radius, unused).
+    rims, flat caps; box (half-extents, edges rounded by 15 % of the smallest); torus (ring radius
+    in the xz plane, tube radius, unused).
     `rotation` is XYZ Euler degrees (R = Rz·Ry·Rx), `position` the centre, both in rest world space.
     """
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from animate124.toybox.meshes import FINE
+from animate124.toybox.meshes import EDGE, FINE
 from animate124.toybox.profiles import profile_of
 from animate124.toybox.rig import Part, Rig, euler_matrix
 
@@ -25,12 +25,14 @@ def hidden(rig: Rig, points: np.ndarray, part: np.ndarray) -> np.ndarray:
 
 
 def contains(part: Part, points: np.ndarray) -> np.ndarray:
-    """Whether points [N, 3] in part space lie inside the part, bool [N]; a box counts unrounded."""
+    """Whether points [N, 3] in part space lie inside the part, bool [N]."""
     size = np.asarray(part.size, float)
     if part.kind == "ellipsoid":
         return ((points / size) ** 2).sum(axis=1) < 1.0
     if part.kind == "box":
-        return (np.abs(points) < size).all(axis=1)
+        radius = EDGE * size.min()
+        core = np.clip(points, radius - size, size - radius)
+        return np.linalg.norm(points - core, axis=1) < radius
     axis = np.hypot(points[:, 0], points[:, 2])
     if part.kind == "torus":
         return (axis - size[0]) ** 2 + points[:, 1] ** 2 < size[1] ** 2

@@ -12,7 +12,7 @@ from animate124.geometry.cameras import Cameras
 from animate124.kernels.raster import rasterize
 from animate124.toybox.clip import Clip
 from animate124.toybox.flow import seen_points
-from animate124.toybox.meshes import Mesh, tessellate
+from animate124.toybox.meshes import Mesh, clip_mesh
 from animate124.toybox.posing import Posed, camera_matrices, pose_mesh
 from animate124.toybox.rig import Rig
 from animate124.toybox.solids import hidden
@@ -43,7 +43,7 @@ def tracks(
     Args:
         times: [F] in [0, 1]. generator: the only source of randomness.
     """
-    mesh = tessellate(clip.rig)
+    mesh = clip_mesh(clip)
     face, bary = sample_surface(clip.rig, mesh, count, generator)
     posed = pose_mesh(clip, mesh, np.asarray(times, float))
     corners = mesh.faces[face]

@@ -127,7 +127,7 @@ def test_nearest_wins_in_any_order_and_the_earlier_of_equals():
 
 def test_each_image_has_its_own_vertices_and_matrices():
     triangle = np.array([[-9.0, -9, 0], [9, -9, 0], [0, 9, 0]])
-    vertices = np.stack([triangle, triangle + [0, 0, -1]])
+    vertices = np.stack([triangle, triangle - np.array([0, 0, 1])])
     matrices = np.tile(np.eye(4)[:3], (3, 2, 1, 1))
     matrices[:, :, 2, 3] = [[-2, -99], [-2, -99], [-5, -99]]
     matrices[:, 1, 2, 3] = matrices[:, 0, 2, 3]

@@ -55,7 +55,7 @@ def _feet(b: Build, x: float, hip: float, paint: Paint, size: float = 0.085) -> 
 def penguin(b: Build) -> None:
     """Dark back, white front and face, flippers, orange beak and feet."""
     coat = pick(b.rng, ("black", "black", "blue", "grey", "purple"))
-    dark = coat.rgb if coat.name == "black" else darker(coat.rgb, 0.25)
+    dark = coat.rgb
     wide, tall = b.uniform(0.22, 0.26), b.uniform(0.29, 0.34)
     white, orange = mix(SNOW, CREAM, b.uniform(0, 0.4)), Paint(BEAK)
     front = Paint(dark, white, "belly", axis=(0.0, -0.15, 1.0), extent=0.55)
@@ -84,8 +84,15 @@ def penguin(b: Build) -> None:
     b.words["color"] = coat.name
     around = (0.0, body[1] + tall * 0.62, 0.0)
     crown = (0.0, head[1] + big, head[2])
-    dress(b, neck=around, neck_radius=wide * 0.78, crown=crown, neck_joint="root",
-          avoid=(coat.name,), probability=0.5)  # fmt: skip
+    dress(
+        b,
+        neck=around,
+        neck_radius=wide * 0.78,
+        crown=crown,
+        neck_joint="root",
+        avoid=(coat.name,),
+        probability=0.5,
+    )
 
 
 def duck(b: Build) -> None:
@@ -116,8 +123,11 @@ def duck(b: Build) -> None:
     b.ball("bill_low", "head", add(at, (0, -0.03, 0.03)), (0.07, 0.02, 0.08), under, (6, 0, 0))
     eyes(b, head, size, azimuth=33.0, elevation=16.0, radius=0.038)
     cheeks(b, head, size, azimuth=52.0, elevation=-10.0, radius=0.028)
-    wing = Paint(mix(color.rgb, (0.75, 0.55, 0.2), 0.22) if color.name == "yellow"
-                 else darker(color.rgb, 0.12))  # fmt: skip
+    wing = Paint(
+        mix(color.rgb, (0.75, 0.55, 0.2), 0.22)
+        if color.name == "yellow"
+        else darker(color.rgb, 0.12)
+    )
     shoulder = (wide * 0.86, body[1] + tall * 0.5, 0.03)
     mid, end = add(shoulder, (0.035, -0.06, -0.13)), add(shoulder, (0.03, -0.05, -0.28))
     b.joint("wing", "root", shoulder, mirror=True)
@@ -134,8 +144,16 @@ def duck(b: Build) -> None:
     crown = (0.0, head[1] + big, head[2])
     neck = add(low, (0.0, 0.07, 0.0))
     kinds = ("hat", "bow") if mallard else ("hat", "bow", "scarf")
-    dress(b, neck=neck, neck_radius=0.105, crown=crown, neck_joint="head", kinds=kinds,
-          avoid=(color.name, "orange"), hat_radius=0.085)  # fmt: skip
+    dress(
+        b,
+        neck=neck,
+        neck_radius=0.105,
+        crown=crown,
+        neck_joint="head",
+        kinds=kinds,
+        avoid=(color.name, "orange"),
+        hat_radius=0.085,
+    )
 
 
 def bird(b: Build) -> None:
@@ -159,16 +177,38 @@ def bird(b: Build) -> None:
     b.joint("crest", "head", top)
     for i, lean in enumerate((0.05, -0.01, -0.07)):
         end = add(top, (0.0, 0.13 - 0.02 * i, lean - 0.02))
-        b.cone(f"crest{i}", "crest", add(top, (0, -0.03, lean * 0.4)), end, 0.042, 0.012,
-               Paint(second.rgb))  # fmt: skip
+        b.cone(
+            f"crest{i}",
+            "crest",
+            add(top, (0, -0.03, lean * 0.4)),
+            end,
+            0.042,
+            0.012,
+            Paint(second.rgb),
+        )
     dark = Paint(darker(color.rgb, 0.2))
-    _wings(b, (wide * 0.86, body[1] + tall * 0.4, 0.0), tall * 1.45, 0.12, dark, Paint(second.rgb), 0.55)
+    _wings(
+        b,
+        (wide * 0.86, body[1] + tall * 0.4, 0.0),
+        tall * 1.45,
+        0.12,
+        dark,
+        Paint(second.rgb),
+        0.55,
+    )
     rear = (0.0, body[1] - tall * 0.3, -wide * 0.85)
     b.joint("tail", "root", rear)
     for i, x in enumerate((-0.055, 0.0, 0.055)):
         end = add(rear, (x * 1.6, -0.02, -0.22))
-        b.limb(f"tail{i}", "tail", add(rear, (x * 0.4, 0, 0.05)), end, 0.04, 0.045,
-               Paint(second.rgb) if i == 1 else dark)  # fmt: skip
+        b.limb(
+            f"tail{i}",
+            "tail",
+            add(rear, (x * 0.4, 0, 0.05)),
+            end,
+            0.04,
+            0.045,
+            Paint(second.rgb) if i == 1 else dark,
+        )
     _feet(b, 0.09, body[1] - tall * 0.75, Paint(BEAK), 0.1)
     b.words["color"] = color.name
     b.words["pattern"] = f"{second.name} wing tips"
@@ -192,8 +232,15 @@ def owl(b: Build) -> None:
     b.ball("head", "head", head, size, coat)
     at, n = on_ellipsoid(head, size, 26.0, 4.0)
     disc = b.uniform(0.105, 0.12)
-    b.ball("disc", "head", add(at, (0, 0, -0.012)), (disc, disc, 0.05), Paint(pale), (0, 22, 0),
-           mirror=True)  # fmt: skip
+    b.ball(
+        "disc",
+        "head",
+        add(at, (0, 0, -0.012)),
+        (disc, disc, 0.05),
+        Paint(pale),
+        (0, 22, 0),
+        mirror=True,
+    )
     iris = Paint(b.choose(((0.98, 0.76, 0.15), (0.96, 0.55, 0.12))))
     ring = add(at, (n[0] * 0.4, 0, n[2]), 0.028)
     b.ball("iris", "head", ring, (0.07, 0.07, 0.034), iris, (0, 14, 0), mirror=True)
@@ -203,12 +250,21 @@ def owl(b: Build) -> None:
         spot = (side * black[0] + 0.016, black[1] + 0.02, black[2] + 0.02)
         b.ball("glint" + mark, "head", spot, 0.015, Paint((1.0, 1.0, 1.0)))
     mid, _ = on_ellipsoid(head, size, 0.0, -14.0)
-    b.cone("beak", "head", add(mid, (0, 0.03, -0.01)), add(mid, (0, -0.07, 0.045)), 0.042, 0.008,
-           Paint(BEAK))  # fmt: skip
+    b.cone(
+        "beak",
+        "head",
+        add(mid, (0, 0.03, -0.01)),
+        add(mid, (0, -0.07, 0.045)),
+        0.042,
+        0.008,
+        Paint(BEAK),
+    )
     tuft, _ = on_ellipsoid(head, size, 90.0, 52.0)
     b.joint("ear", "head", tuft, mirror=True)
     end = add(tuft, (0.07, 0.13, 0.01))
-    b.cone("ear", "ear", add(tuft, (-0.03, -0.04, 0)), end, 0.07, 0.012, Paint(darker(color.rgb)), True)
+    b.cone(
+        "ear", "ear", add(tuft, (-0.03, -0.04, 0)), end, 0.07, 0.012, Paint(darker(color.rgb)), True
+    )
     wing = Paint(darker(color.rgb, 0.2))
     _wings(b, (wide * 0.88, body[1] + tall * 0.4, 0.0), tall * 1.5, 0.12, wing, wing, 0.42)
     _feet(b, 0.095, 0.12, Paint(BEAK), 0.085)
@@ -220,8 +276,14 @@ def owl(b: Build) -> None:
 def bee(b: Build) -> None:
     """Striped body, glassy wings, antennae and a sting."""
     yellow = pick(b.rng, ("yellow",)).rgb
-    stripes = Paint(yellow, mix(INK, (0.3, 0.2, 0.1), b.uniform(0, 0.5)), "stripes",
-                    scale=b.uniform(0.15, 0.19), axis=(0, 0.25, 1), extent=0.5)  # fmt: skip
+    stripes = Paint(
+        yellow,
+        mix(INK, (0.3, 0.2, 0.1), b.uniform(0, 0.5)),
+        "stripes",
+        scale=b.uniform(0.15, 0.19),
+        axis=(0, 0.25, 1),
+        extent=0.5,
+    )
     dark, glass = Paint((0.13, 0.10, 0.09)), Paint(mix((0.80, 0.92, 1.0), SNOW, b.uniform(0, 0.6)))
     wide, long = b.uniform(0.2, 0.23), b.uniform(0.26, 0.3)
     body = (0.0, 0.32, -0.12)
@@ -234,8 +296,13 @@ def bee(b: Build) -> None:
     b.ball("abdomen", "tail", body, (wide, wide * 0.98, long), stripes, (-8, 0, 0))
     sting = add(body, (0, -0.03, -long * 0.92))
     b.cone("sting", "tail", sting, add(sting, (0, -0.02, -0.13)), 0.045, 0.006, dark)
-    b.ball("thorax", "root", add(body, (0, 0.05, long * 0.7)), (wide * 0.8, wide * 0.8, 0.14),
-           Paint(mix(yellow, (0.8, 0.5, 0.1), 0.35)))  # fmt: skip
+    b.ball(
+        "thorax",
+        "root",
+        add(body, (0, 0.05, long * 0.7)),
+        (wide * 0.8, wide * 0.8, 0.14),
+        Paint(mix(yellow, (0.8, 0.5, 0.1), 0.35)),
+    )
     b.ball("head", "head", head, size, Paint(yellow))
     eyes(b, head, size, azimuth=32.0, elevation=8.0, radius=0.056, tall=1.25)
     smile(b, head, size, elevation=-34.0, width=24.0, thick=0.013)
@@ -249,15 +316,37 @@ def bee(b: Build) -> None:
     mid = add(shoulder, (0.10, 0.12, -0.03))
     b.joint("wing", "root", shoulder, mirror=True)
     b.joint("wingtip", "wing", mid, mirror=True)
-    b.ball("wing", "wing", add(shoulder, (0.07, 0.085, -0.02)), (0.14, 0.03, 0.085), glass,
-           (0, 15, 50), mirror=True)  # fmt: skip
-    b.ball("wingtip", "wingtip", add(mid, (0.08, 0.08, -0.03)), (0.15, 0.026, 0.11), glass,
-           (0, 15, 47), mirror=True)  # fmt: skip
+    b.ball(
+        "wing",
+        "wing",
+        add(shoulder, (0.07, 0.085, -0.02)),
+        (0.14, 0.03, 0.085),
+        glass,
+        (0, 15, 50),
+        mirror=True,
+    )
+    b.ball(
+        "wingtip",
+        "wingtip",
+        add(mid, (0.08, 0.08, -0.03)),
+        (0.15, 0.026, 0.11),
+        glass,
+        (0, 15, 47),
+        mirror=True,
+    )
     for i, z in enumerate((0.16, 0.06, -0.04)):
         hip = add(body, (wide * 0.55, -wide * 0.7, z))
         name = "leg" if i == 0 else f"foot{i}"
         b.joint(name, "root", hip, mirror=True)
         b.limb(name, name, hip, add(hip, (0.045, -0.12, 0.03)), 0.027, 0.022, dark, mirror=True)
     b.words["pattern"] = "dark stripes"
-    dress(b, neck=head, neck_radius=0.1, crown=(0.0, head[1] + big, head[2]), kinds=("hat",),
-          avoid=("yellow",), probability=0.3, hat_radius=0.085)  # fmt: skip
+    dress(
+        b,
+        neck=head,
+        neck_radius=0.1,
+        crown=(0.0, head[1] + big, head[2]),
+        kinds=("hat",),
+        avoid=("yellow",),
+        probability=0.3,
+        hat_radius=0.085,
+    )

@@ -120,9 +120,7 @@ class Build:
     def _put(self, name, joint, kind, size, at, paint, rotation) -> None:
         if paint.pattern != "plain" and any(rotation):
             axis = tuple(float(v) for v in euler_matrix(rotation).T @ np.asarray(paint.axis))
-            paint = Paint(
-                paint.base, paint.accent, paint.pattern, paint.scale, axis, paint.extent
-            )
+            paint = Paint(paint.base, paint.accent, paint.pattern, paint.scale, axis, paint.extent)
         self._parts.append(Part(name, joint, kind, size, at, paint, rotation))
 
     def ball(self, name, joint, at, size, paint, rotation=(0.0, 0.0, 0.0), mirror=False) -> None:

@@ -88,7 +88,7 @@ def muzzle(
     joint: str = "head",
 ) -> None:
     """A snout ball with nose and smile; `length` is how far it stands out."""
-    at, n = on_ellipsoid(center, size, 0.0, drop)
+    at, _ = on_ellipsoid(center, size, 0.0, drop)
     at = add(at, (0.0, 0.0, 1.0), length * 0.25)
     ball = (width, width * 0.78, length)
     b.ball("muzzle", joint, at, ball, Paint(paint))
@@ -193,9 +193,7 @@ def dress(
     elif kind == "hat":
         base = add(crown, (0.0, -0.025, 0.0))
         top = add(crown, (0.0, hat_radius * 2.1, 0.0))
-        b.part(
-            "hat_brim", crown_joint, "torus", (hat_radius, 0.022, 0.0), base, Paint(SNOW)
-        )
+        b.part("hat_brim", crown_joint, "torus", (hat_radius, 0.022, 0.0), base, Paint(SNOW))
         cone = Paint(color.rgb, SNOW, "rings", scale=hat_radius * 0.8, extent=0.25)
         b.cone("hat", crown_joint, base, top, hat_radius, 0.02, cone)
         b.ball("hat_top", crown_joint, top, 0.04, Paint(SNOW))

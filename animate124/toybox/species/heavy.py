@@ -41,7 +41,9 @@ def elephant(b: Build) -> None:
     b.ball("ear", "ear", at, (size, size * 1.05, 0.034), skin, (0, 24, 0), mirror=True)
     inner = Paint(mix(color.rgb, BLUSH, 0.55))
     front = add(at, (-0.004, -0.005, 0.018))
-    b.ball("ear_in", "ear", front, (size * 0.72, size * 0.76, 0.026), inner, (0, 24, 0), mirror=True)
+    b.ball(
+        "ear_in", "ear", front, (size * 0.72, size * 0.76, 0.026), inner, (0, 24, 0), mirror=True
+    )
     eyes(b, f.head, f.head_size, azimuth=33.0, elevation=12.0, radius=0.036)
     start, _ = on_ellipsoid(f.head, f.head_size, 0.0, -14.0)
     lift = b.uniform(0.0, 0.06)
@@ -67,7 +69,11 @@ def elephant(b: Build) -> None:
             ("foreleg", f.chest[2] + f.trunk_size[2] * 0.42),
             ("hindleg", f.hips[2] - f.trunk_size[2] * 0.36),
         ):
-            toe = (f.trunk_size[0] * 0.69 + 0.098 * math.sin(a), 0.04, z + 0.022 + 0.11 * math.cos(a))
+            toe = (
+                f.trunk_size[0] * 0.69 + 0.098 * math.sin(a),
+                0.04,
+                z + 0.022 + 0.11 * math.cos(a),
+            )
             b.ball(f"{name}_nail{i}", name, toe, (0.026, 0.026, 0.016), nail, mirror=True)
     points = ((0, 0, 0), (0, -0.08, -0.07), (0, -0.18, -0.09))
     long_tail(b, f, points, (0.026, 0.022, 0.03), (skin, Paint(darker(color.rgb, 0.4))))
@@ -142,7 +148,14 @@ def sheep(b: Build) -> None:
     puff = b.uniform(0.088, 0.105)
     for k, (joint, middle) in enumerate((("chest", f.chest), ("hips", f.hips))):
         for i, (angle, z) in enumerate(
-            ((90.0, 0.09), (150.0, 0.07), (28.0, 0.03), (62.0, -0.08), (180.0, -0.06), (118.0, -0.04))
+            (
+                (90.0, 0.09),
+                (150.0, 0.07),
+                (28.0, 0.03),
+                (62.0, -0.08),
+                (180.0, -0.06),
+                (118.0, -0.04),
+            )
         ):
             a = math.radians(angle)
             z = z if k == 0 else -z

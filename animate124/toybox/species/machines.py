@@ -40,13 +40,27 @@ def car(b: Build) -> None:
     b.joint("chest", "root", (0.0, y - 0.05, -long * 0.4))
     b.part("frame", "root", "box", (wide * 0.82, 0.05, long * 0.86), (0, radius, 0), RUBBER)
     b.part("torso", "chest", "box", (wide, low, long), (0.0, y, 0.0), shell)
-    b.ball("hood", "chest", (0, y + low * 0.55, long * 0.5), (wide * 0.94, low * 0.8, long * 0.5), shell)
-    b.ball("boot", "chest", (0, y + low * 0.4, -long * 0.55), (wide * 0.94, low * 0.8, long * 0.44), shell)
+    b.ball(
+        "hood",
+        "chest",
+        (0, y + low * 0.55, long * 0.5),
+        (wide * 0.94, low * 0.8, long * 0.5),
+        shell,
+    )
+    b.ball(
+        "boot",
+        "chest",
+        (0, y + low * 0.4, -long * 0.55),
+        (wide * 0.94, low * 0.8, long * 0.44),
+        shell,
+    )
     tall = b.uniform(0.13, 0.16)
     cabin = (0.0, y + low + tall * 0.72, -long * 0.12)
     cx, cz = wide * 0.8, long * 0.46
     b.part("cabin", "chest", "box", (cx, tall, cz), cabin, roof)
-    b.ball("roof", "chest", add(cabin, (0, tall * 0.72, 0)), (cx * 1.02, tall * 0.5, cz * 1.04), roof)
+    b.ball(
+        "roof", "chest", add(cabin, (0, tall * 0.72, 0)), (cx * 1.02, tall * 0.5, cz * 1.04), roof
+    )
     pane = add(cabin, (0, tall * 0.02, cz))
     b.part("windshield", "chest", "box", (cx * 0.82, tall * 0.62, 0.014), pane, GLASS)
     pane = add(cabin, (0, tall * 0.02, -cz))
@@ -66,7 +80,9 @@ def car(b: Build) -> None:
     back = (bumper[0], bumper[1], -bumper[2])
     b.limb("bumper_rear", "chest", (-back[0], *back[1:]), back, 0.036, 0.036, chrome)
     grin = (0.001, y - low * 0.22, long + 0.002)
-    b.limb("grille", "chest", grin, (wide * 0.34, y - low * 0.04, long), 0.02, 0.016, Paint(INK), True)
+    b.limb(
+        "grille", "chest", grin, (wide * 0.34, y - low * 0.04, long), 0.02, 0.016, Paint(INK), True
+    )
     tail = (wide * 0.72, y + low * 0.35, -long)
     b.ball("tail_lamp", "chest", tail, (0.05, 0.04, 0.025), Paint((0.86, 0.14, 0.12)), mirror=True)
     hub = Paint(mix(second.rgb, (0.85, 0.87, 0.9), 0.4))
@@ -92,7 +108,14 @@ def train(b: Build) -> None:
     b.rod("torso", "chest", (0, y, -long * 0.3), (0, y, long * 0.88), big, shell)
     for i, z in enumerate((0.12, 0.5)):
         b.rod(f"hoop{i}", "chest", (0, y, long * z), (0, y, long * z + 0.03), big * 1.04, brass)
-    b.rod("face", "chest", (0, y, long * 0.86), (0, y, long * 0.93), big * 0.92, Paint((0.2, 0.2, 0.23)))
+    b.rod(
+        "face",
+        "chest",
+        (0, y, long * 0.86),
+        (0, y, long * 0.93),
+        big * 0.92,
+        Paint((0.2, 0.2, 0.23)),
+    )
     plate = lighter((0.7, 0.72, 0.76), 0.4)
     b.ball("face_plate", "chest", (0, y, long * 0.93), (big * 0.76, big * 0.76, 0.03), Paint(plate))
     eye = (big * 0.32, y + big * 0.16, long * 0.95)
@@ -101,8 +124,16 @@ def train(b: Build) -> None:
         spot = (side * eye[0] + 0.01, eye[1] + 0.018, eye[2] + 0.018)
         b.ball("glint" + mark, "chest", spot, 0.012, Paint((1.0, 1.0, 1.0)))
     grin = (0.001, y - big * 0.36, long * 0.965)
-    b.limb("smile", "chest", grin, (big * 0.34, y - big * 0.24, long * 0.955), 0.012, 0.01,
-           Paint(INK), mirror=True)  # fmt: skip
+    b.limb(
+        "smile",
+        "chest",
+        grin,
+        (big * 0.34, y - big * 0.24, long * 0.955),
+        0.012,
+        0.01,
+        Paint(INK),
+        mirror=True,
+    )
     tall = b.uniform(0.2, 0.23)
     cab = (0.0, 0.18 + tall, -long * 0.62)
     b.part("cab", "chest", "box", (wide, tall, long * 0.34), cab, shell)
@@ -120,8 +151,15 @@ def train(b: Build) -> None:
         b.ball(f"steam{i}", "antenna", add(pipe, (0, dy, dz)), size, puff)
     b.ball("dome", "chest", (0, y + big * 0.95, long * 0.18), (0.062, 0.085, 0.062), brass)
     fender = (0.0, 0.10, long * 1.02)
-    b.cone("fender", "root", add(fender, (0, 0.0, -0.07)), add(fender, (0, -0.045, 0.06)), 0.10, 0.03,
-           trim)  # fmt: skip
+    b.cone(
+        "fender",
+        "root",
+        add(fender, (0, 0.0, -0.07)),
+        add(fender, (0, -0.045, 0.06)),
+        0.10,
+        0.03,
+        trim,
+    )
     hub = Paint(mix(second.rgb, SNOW, 0.2))
     for name, z in (("wheel", 0.62), ("mid_wheel", 0.08), ("rear_wheel", -0.6)):
         size = radius * (1.25 if name == "rear_wheel" else 1.0)

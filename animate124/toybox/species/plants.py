@@ -40,7 +40,9 @@ def _leafy(b: Build, name: str, joint: str, a: Vec3, d: Vec3, long: float, paint
 def cactus(b: Build) -> None:
     """A ribbed green column with two crooked arms, a flower on top, in a pot."""
     green = pick(b.rng, ("green",))
-    skin = Paint(green.rgb, lighter(green.rgb, 0.35), "stripes", scale=0.09, axis=(1, 0, 0), extent=0.3)
+    skin = Paint(
+        green.rgb, lighter(green.rgb, 0.35), "stripes", scale=0.09, axis=(1, 0, 0), extent=0.3
+    )
     soil = _pot(b, b.uniform(0.2, 0.24), b.uniform(0.19, 0.22), "green")
     wide, tall = b.uniform(0.15, 0.175), b.uniform(0.36, 0.46)
     top = soil + tall
@@ -80,7 +82,9 @@ def cactus(b: Build) -> None:
 def flower(b: Build) -> None:
     """A smiling disc with a ring of petals on a two-jointed stem with two leaves, in a pot."""
     color = pick(b.rng, ("red", "pink", "purple", "yellow", "white", "orange", "blue"))
-    disc = Paint((0.98, 0.80, 0.28) if color.name not in ("yellow", "orange") else (0.55, 0.34, 0.18))
+    disc = Paint(
+        (0.98, 0.80, 0.28) if color.name not in ("yellow", "orange") else (0.55, 0.34, 0.18)
+    )
     green = pick(b.rng, ("green",)).rgb
     stem, leaf = Paint(green), Paint(lighter(green, 0.15))
     soil = _pot(b, b.uniform(0.2, 0.24), b.uniform(0.17, 0.2), color.name)
@@ -116,5 +120,13 @@ def flower(b: Build) -> None:
     b.limb("arm", "arm", base, end, 0.024, 0.02, stem, mirror=True)
     _leafy(b, "leaf", "fore", add(end, d, -0.03), d, reach, leaf)
     b.words["color"] = color.name
-    dress(b, neck=(0.0, soil + tall * 0.86, 0.0), neck_radius=0.05, crown=face, kinds=("bow",),
-          avoid=(color.name, "green"), neck_joint="neck", probability=0.3)  # fmt: skip
+    dress(
+        b,
+        neck=(0.0, soil + tall * 0.86, 0.0),
+        neck_radius=0.05,
+        crown=face,
+        kinds=("bow",),
+        avoid=(color.name, "green"),
+        neck_joint="neck",
+        probability=0.3,
+    )

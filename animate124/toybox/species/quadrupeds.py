@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from animate124.toybox.rig import Paint, Vec3
 from animate124.toybox.species.build import Build, on_ellipsoid, smooth_path
@@ -103,7 +104,7 @@ def long_tail(
     half = len(points) // 2 * 2
     b.joint("tail", "hips", path[0][0])
     b.joint("tail2", "tail", path[half][0])
-    for i, ((p, r), (q, s)) in enumerate(zip(path[:-1], path[1:], strict=True)):
+    for i, ((p, r), (q, s)) in enumerate(pairwise(path)):
         paint = paints[i // 2]
         if i and paint is not paints[(i - 1) // 2]:
             r *= 1.04  # two colours must not share a surface
@@ -114,13 +115,20 @@ def dress_quadruped(b: Build, f: Frame, *avoid: str, **options) -> None:
     """Perhaps a scarf or bow under the chin, or a hat."""
     neck = (0.0, f.head[1] - f.head_size[1] * 0.86, f.head[2] - f.head_size[2] * 0.28)
     options = {"kinds": ("scarf", "hat"), "probability": 0.38, **options}
-    dress(b, neck=neck, neck_radius=f.head_size[0] * 0.56, crown=f.crown, avoid=avoid,
-          tilt=22.0, **options)  # fmt: skip
+    dress(
+        b,
+        neck=neck,
+        neck_radius=f.head_size[0] * 0.56,
+        crown=f.crown,
+        avoid=avoid,
+        tilt=22.0,
+        **options,
+    )
 
 
 def fox(b: Build) -> None:
     """Pointed ears, white cheeks and tail tip, dark socks, a bushy tail."""
-    color = pick(b.rng, ("orange", "orange", "red-brown", "red"))
+    color = pick(b.rng, ("orange", "orange", "orange", "red-brown", "red-brown", "red"))
     sock = Paint(mix(color.rgb, INK, b.uniform(0.7, 0.85)))
     white = mix(SNOW, CREAM, b.uniform(0.0, 0.6))
     skin = Paint(color.rgb)
@@ -228,7 +236,9 @@ def cat(b: Build) -> None:
     hair = Paint(SNOW if dark else darker(color.rgb, 0.6))
     for i, rise in enumerate((0.03, -0.02)):
         start = add(cheek, (0.03, 0.005 - 0.014 * i, 0.02))
-        b.limb(f"whisker{i}", "head", start, add(start, (0.15, rise, -0.02)), 0.007, 0.004, hair, True)
+        b.limb(
+            f"whisker{i}", "head", start, add(start, (0.15, rise, -0.02)), 0.007, 0.004, hair, True
+        )
     points = ((0, 0, 0), (0, 0.05, -0.13), (0, 0.18, -0.17), (0, 0.33, -0.12), (0, 0.40, -0.03))
     tip = plain if "pattern" not in b.words else Paint(stripe)
     long_tail(b, f, points, (0.04, 0.038, 0.036, 0.036, 0.034), (plain, plain, plain, tip))
@@ -260,12 +270,15 @@ def pig(b: Build) -> None:
         head_rise=0.19,
         head_reach=0.2,
     )
-    eyes(b, f.head, f.head_size, azimuth=28.0, elevation=16.0, radius=0.037)
+    dark = color.name == "black"
+    eyes(b, f.head, f.head_size, azimuth=28.0, elevation=16.0, radius=0.037, white=dark)
     mid, _ = on_ellipsoid(f.head, f.head_size, 0.0, -10.0)
-    b.rod("snout", "head", add(mid, (0, 0, -0.04)), add(mid, (0, -0.005, 0.085)), 0.088, Paint(deep))
+    b.rod(
+        "snout", "head", add(mid, (0, 0, -0.04)), add(mid, (0, -0.005, 0.085)), 0.088, Paint(deep)
+    )
     hole = add(mid, (0.032, 0.0, 0.084))
-    dark = Paint(darker(deep, 0.6))
-    b.ball("nostril", "head", hole, (0.018, 0.028, 0.012), dark, mirror=True)
+    inside = Paint(darker(deep, 0.6))
+    b.ball("nostril", "head", hole, (0.018, 0.028, 0.012), inside, mirror=True)
     smile(b, f.head, f.head_size, elevation=-48.0, width=26.0)
     cheeks(b, f.head, f.head_size, azimuth=48.0, paint=mix(deep, BLUSH, 0.5))
     root, _ = on_ellipsoid(f.head, f.head_size, 68.0, 58.0)
@@ -273,8 +286,13 @@ def pig(b: Build) -> None:
     tip = add(root, (0.075, 0.03, 0.085))
     size = b.uniform(0.07, 0.09)
     b.cone("ear", "ear", add(root, (-0.01, -0.01, -0.02)), tip, size, 0.015, Paint(deep), True)
-    points = ((0, -0.02, 0), (0.03, 0.02, -0.05), (0.0, 0.075, -0.075), (-0.035, 0.04, -0.10),
-              (0.01, 0.01, -0.12))  # fmt: skip
+    points = (
+        (0, -0.02, 0),
+        (0.03, 0.02, -0.05),
+        (0.0, 0.075, -0.075),
+        (-0.035, 0.04, -0.10),
+        (0.01, 0.01, -0.12),
+    )
     long_tail(b, f, points, (0.022, 0.022, 0.021, 0.02, 0.016), (Paint(deep),) * 4)
     b.words["color"] = color.name
     dress_quadruped(b, f, color.name)
@@ -295,8 +313,15 @@ def lion(b: Build) -> None:
         a = 2 * math.pi * i / count
         at = add(back, (ring[0] * math.sin(a), ring[1] * math.cos(a), 0.0))
         b.ball(f"mane{i}", "head", at, (puff, puff, puff * 0.8), hair)
-    round_ears(b, add(f.head, (0, 0.05, 0.0)), f.head_size, radius=0.06, outer=color.rgb,
-               inner=mane, elevation=52.0)  # fmt: skip
+    round_ears(
+        b,
+        add(f.head, (0, 0.05, 0.0)),
+        f.head_size,
+        radius=0.06,
+        outer=color.rgb,
+        inner=mane,
+        elevation=52.0,
+    )
     eyes(b, f.head, f.head_size, azimuth=25.0, elevation=12.0, radius=0.038)
     muzzle(b, f.head, f.head_size, pale, width=0.095, length=0.085, nose_width=0.042)
     points = ((0, 0, 0), (0, -0.02, -0.14), (0, 0.08, -0.22), (0, 0.22, -0.23))

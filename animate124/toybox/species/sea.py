@@ -82,10 +82,17 @@ def whale(b: Build) -> None:
     root = (wide * 0.9, -tall * 0.35, 0.1)
     b.joint("fin", "head", root, mirror=True)
     at = add(root, (0.10, -0.08, -0.03))
-    b.ball("fin", "fin", at, (0.14, 0.035, 0.085), Paint(darker(color.rgb, 0.12)), (0, 20, -38),
-           mirror=True)  # fmt: skip
+    b.ball(
+        "fin",
+        "fin",
+        at,
+        (0.14, 0.035, 0.085),
+        Paint(darker(color.rgb, 0.12)),
+        (0, 20, -38),
+        mirror=True,
+    )
     eyes(b, body, size, azimuth=44.0, elevation=10.0, radius=0.05)
-    smile(b, body, size, elevation=-6.0, width=38.0, thick=0.013)
+    smile(b, body, size, elevation=-9.0, width=24.0, thick=0.011)
     cheeks(b, body, size, azimuth=54.0, elevation=-6.0, radius=0.036)
     water = Paint((0.72, 0.90, 1.0))
     top = add(body, (0.0, tall * 0.93, 0.02))
@@ -140,8 +147,15 @@ def octopus(b: Build) -> None:
         b.limb(outer + "_curl", outer, end, curl, 0.042, 0.028, tip, mirror=True)
     b.words["color"] = color.name
     crown = (0.0, head[1] + tall, 0.0)
-    dress(b, neck=head, neck_radius=wide, crown=crown, kinds=("hat",), avoid=(color.name,),
-          probability=0.35)  # fmt: skip
+    dress(
+        b,
+        neck=head,
+        neck_radius=wide,
+        crown=crown,
+        kinds=("hat",),
+        avoid=(color.name,),
+        probability=0.35,
+    )
 
 
 def crab(b: Build) -> None:
@@ -190,5 +204,12 @@ def crab(b: Build) -> None:
         b.limb(name, name, hip, knee, 0.036, 0.033, plain, mirror=True)
         b.limb(name + "_shin", name, knee, toe, 0.033, 0.018, dark, mirror=True)
     b.words["color"] = color.name
-    dress(b, neck=body, neck_radius=wide, crown=add(body, (0, tall, -0.03)), kinds=("hat",),
-          avoid=(color.name, *BRIGHT[:1]), probability=0.25)  # fmt: skip
+    dress(
+        b,
+        neck=body,
+        neck_radius=wide,
+        crown=add(body, (0, tall, -0.03)),
+        kinds=("hat",),
+        avoid=(color.name, *BRIGHT[:1]),
+        probability=0.25,
+    )

@@ -161,7 +161,16 @@ def dinosaur(b: Build) -> None:
     smile(b, jaw, snout, elevation=-16.0, width=62.0, thick=0.012)
     for i, turn in enumerate((16.0, 42.0)):
         tooth, _ = on_ellipsoid(jaw, snout, turn, -16.0)
-        b.cone(f"tooth{i}", "head", tooth, add(tooth, (0, -0.045, 0.0)), 0.017, 0.004, Paint(SNOW), True)
+        b.cone(
+            f"tooth{i}",
+            "head",
+            tooth,
+            add(tooth, (0, -0.045, 0.0)),
+            0.017,
+            0.004,
+            Paint(SNOW),
+            True,
+        )
     nostril, _ = on_ellipsoid(jaw, snout, 16.0, 40.0)
     b.ball("nostril", "head", nostril, 0.016, Paint(darker(color.rgb, 0.6)), mirror=True)
     eyes(b, f.head, f.head_size, azimuth=40.0, elevation=30.0, radius=0.05, white=True)

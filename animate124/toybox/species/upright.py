@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 from animate124.toybox.rig import Paint, Vec3
 from animate124.toybox.species.build import Build, on_ellipsoid, smooth_path
@@ -111,9 +112,7 @@ def stub_tail(b: Build, f: Frame, radius: float, paint: Paint) -> None:
 def dress_upright(b: Build, f: Frame, *avoid: str, **options) -> None:
     """Perhaps an accessory at the neck or on the head."""
     around = (0.0, f.neck[1] + 0.005, 0.0)
-    dress(
-        b, neck=around, neck_radius=f.torso_size[0] * 0.76, crown=f.crown, avoid=avoid, **options
-    )
+    dress(b, neck=around, neck_radius=f.torso_size[0] * 0.76, crown=f.crown, avoid=avoid, **options)
 
 
 def panda(b: Build) -> None:
@@ -285,7 +284,7 @@ def monkey(b: Build) -> None:
     path = smooth_path(tuple(points), (0.034, 0.033, 0.031, 0.03, 0.03))
     b.joint("tail", "root", points[0])
     b.joint("tail2", "tail", points[2])
-    for i, ((p, r), (q, s)) in enumerate(zip(path[:-1], path[1:], strict=True)):
+    for i, ((p, r), (q, s)) in enumerate(pairwise(path)):
         b.limb(f"tail{i}", "tail" if i < 4 else "tail2", p, q, r, s, skin)
     b.words["color"] = color.name
     dress_upright(b, f, color.name, kinds=("hat", "bow", "scarf"))
