@@ -256,6 +256,13 @@ def generator(seed: int, *key: str | int, device: str | torch.device = "cpu") ->
     return torch.Generator(device=device).manual_seed(derive_seed(seed, *key))
 
 
+def best_device() -> str:
+    """ "cuda" where torch can use one, else "cpu"."""
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def peak_memory_mib() -> float:
     """Largest resident memory of this process so far, in MiB."""
     try:

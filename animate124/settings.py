@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from animate124.settings_base import Settings, digest, known_keys, parse, setting
 
-__all__ = ["Settings", "TrainSettings", "digest", "known_keys", "parse", "setting"]
+__all__ = [
+    "FieldSettings",
+    "FitSettings",
+    "Settings",
+    "TrainSettings",
+    "digest",
+    "known_keys",
+    "parse",
+    "setting",
+]
 
 
 class TrainSettings(Settings):
@@ -25,3 +34,56 @@ class TrainSettings(Settings):
     preview_every: int = setting(
         0, "Steps between preview images (0: none)", "steps", cosmetic=True, ge=0
     )
+
+
+class FieldSettings(Settings):
+    """The 4D radiance field (`animate124.fields`) and how finely it is rendered."""
+
+    levels: int = setting(8, "Levels of the multi-resolution grid", "levels", ge=1, le=16)
+    coarsest: int = setting(8, "Cells per axis of the first level", "cells", ge=2, le=512)
+    finest: int = setting(128, "Cells per axis of the last level", "cells", ge=2, le=4096)
+    log2_size: int = setting(
+        15, "Binary logarithm of the rows a level may have", "log2 rows", ge=8, le=22
+    )
+    hidden: int = setting(
+        32, "Width of the perceptron's hidden layer", "units", ge=4, le=256, multiple_of=4
+    )
+    slices: int | None = setting(
+        None, "Time slices of the grid (none: one per fitted frame)", "slices", ge=1, le=1024
+    )
+    base: bool = setting(
+        True, "Slices hold the difference to one static table (no: each stands alone)", None
+    )
+    bound: float = setting(0.75, "Half edge of the cube that is rendered", "world units", gt=0)
+    step: float = setting(
+        0.02, "Distance between samples along a ray", "world units", ge=0.002, le=0.2
+    )
+    blob: float = setting(
+        0.0, "Density logit of the soft ball a scene without silhouettes starts from", "nats", ge=0
+    )
+    blob_radius: float = setting(0.2, "Standard deviation of that ball", "world units", gt=0)
+    occupancy_side: int = setting(64, "Cells per axis of the occupancy grid", "cells", ge=8, le=256)
+    occupancy_ceiling: float = setting(
+        0.5, "Density above which a cell always counts as occupied", "1/world unit", gt=0
+    )
+
+
+class FitSettings(Settings):
+    """Fitting a field to a truth bundle (`animate124 fit`)."""
+
+    frame: int | None = setting(
+        None, "Fit only this one of the bundle's fit frames (a static scene)", "frame", ge=0
+    )
+    rays: int = setting(4096, "Rays a step", "rays", ge=16, le=1 << 20)
+    subsamples: int = setting(
+        2, "Rays per pixel edge; their mean is compared with the pixel", "rays", ge=1, le=8
+    )
+    frames_per_step: int = setting(4, "Frames a step looks at", "frames", ge=1, le=256)
+    lr: float = setting(0.01, "Learning rate of the grid; the perceptron has a quarter", None, gt=0)
+    lr_end: float = setting(0.05, "Share of the learning rate left at the end", None, gt=0, le=1)
+    refresh_every: int = setting(16, "Steps between occupancy refreshes", "steps", ge=1)
+    field: FieldSettings = FieldSettings()
+    train: TrainSettings = TrainSettings(steps=5000, preview_every=1000)
+    fps: float = setting(24.0, "Frame rate of the videos", "frames per second", gt=0, le=240)
+    video_frames: int = setting(48, "Frames of each video", "frames", ge=2, le=1000)
+    video_size: int = setting(128, "Edge of the videos", "pixels", ge=8, le=2048)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import animate124  # noqa: F401  (sets threads and waiting before any test module imports torch)
+
 # Before any library of the hub can be imported: no test may reach for the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -30,8 +32,6 @@ def skip(items, marker, reason):
 
 def has_cuda():
     import torch
-
-    import animate124  # noqa: F401  settles threads and malloc before torch loads
 
     return torch.cuda.is_available()
 

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 import animate124
-from animate124.cli import doctor, toybox
+from animate124.cli import doctor, fit, toybox
 
 app = typer.Typer(
     name="animate124",
@@ -44,3 +44,4 @@ def _options(
 
 app.command("doctor")(doctor.doctor)
 app.add_typer(toybox.app, name="toybox")
+app.command("fit")(fit.fit)

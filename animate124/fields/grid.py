@@ -36,7 +36,9 @@ class _Blend(torch.autograd.Function):
         out = torch.empty((len(plan), *reference.shape), device=reference.device)
         for row, (low, high, weight) in zip(out, plan, strict=True):
             if weight == 0.0:
-                torch.add(slices[low], base, out=row) if base is not None else row.copy_(slices[low])
+                torch.add(slices[low], base, out=row) if base is not None else row.copy_(
+                    slices[low]
+                )
                 continue
             torch.lerp(slices[low], slices[high], weight, out=row)
             if base is not None:

@@ -34,8 +34,8 @@ class RadianceField(nn.Module):
         self.w1, self.b1 = uniform(hidden, width), nn.Parameter(torch.zeros(hidden))
         self.w2, self.b2 = uniform(OUTPUTS, hidden), nn.Parameter(torch.zeros(OUTPUTS))
 
-    def raw(self, points: Tensor, tables: Tensor, starts: Tensor) -> Tensor:
-        """Raw outputs [N, 4] at unit-cube points [N, 3]; group g looks into tables[g]."""
+    def _raw(self, points: Tensor, times: Tensor, starts: Tensor) -> Tensor:
+        tables = self.grid.tables(times)
         features = dispatch.encode(points, tables, starts, self.grid.levels, self.active)
         return dispatch.mlp(features, self.w1, self.b1, self.w2, self.b2)
 
@@ -47,11 +47,15 @@ class RadianceField(nn.Module):
             logit = logit + amplitude * torch.exp(squared * (-0.5 / radius**2))
         return logit.clamp(max=EXPONENT_LIMIT).exp()
 
-    def density(self, points: Tensor, tables: Tensor, starts: Tensor) -> Tensor:
-        """Density [N], 1/world unit, at unit-cube points [N, 3]."""
-        return self._density(self.raw(points, tables, starts), points)
+    def density(self, points: Tensor, times: Tensor, starts: Tensor) -> Tensor:
+        """Density [N], 1/world unit, at unit-cube points [N, 3]; arguments as for `query`."""
+        return self._density(self._raw(points, times, starts), points)
 
-    def forward(self, points: Tensor, tables: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
-        """Density [N] and colour [N, 3] in [0, 1] at unit-cube points [N, 3]."""
-        raw = self.raw(points, tables, starts)
+    def query(self, points: Tensor, times: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        """Density [N] and colour [N, 3] in [0, 1] of G groups of points, each at its own time.
+
+        points: float [N, 3] in the unit cube. times: float [G] in [0, 1]. starts: int64 [G + 1];
+        group g holds points starts[g]:starts[g+1].
+        """
+        raw = self._raw(points, times, starts)
         return self._density(raw, points), torch.sigmoid(raw[:, 1:])

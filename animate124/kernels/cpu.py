@@ -3,6 +3,8 @@
 Same signatures and results as kernels/reference.py. Float tensors are float32 on the CPU.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -23,7 +25,7 @@ def _segments(starts: np.ndarray) -> np.ndarray:
     """Cut groups into tasks: int64 [S, 3] of (group, from, to)."""
     rows = [
         (group, first, min(first + SEGMENT, last))
-        for group, (begin, last) in enumerate(zip(starts[:-1], starts[1:], strict=True))
+        for group, (begin, last) in enumerate(pairwise(starts))
         for first in range(begin, last, SEGMENT)
     ]
     return np.array(rows, np.int64).reshape(-1, 3)
@@ -53,7 +55,9 @@ class _Encode(torch.autograd.Function):
 
 
 def encode(x: Tensor, tables: Tensor, starts: Tensor, levels: GridLevels, active: int) -> Tensor:
-    """See reference.encode; differentiable in `tables` only."""
+    """See reference.encode; differentiable in `tables` only. Needs two features a level."""
+    if levels.features != 2:
+        raise ValueError(f"encode: numba needs 2 features a level, got {levels.features}")
     return _Encode.apply(x, tables, starts, levels, active)
 
 
@@ -82,7 +86,7 @@ class _Mlp(torch.autograd.Function):
 def mlp(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
     """See reference.mlp; every dimension must be a multiple of 4."""
     if any(n % 4 for n in (x.shape[1], w1.shape[0], w2.shape[0])):
-        raise ValueError(f"mlp: sizes must be multiples of 4, got {x.shape}, {w1.shape}, {w2.shape}")
+        raise ValueError(f"mlp: widths must be multiples of 4: {x.shape}, {w1.shape}, {w2.shape}")
     return _Mlp.apply(x, w1, b1, w2, b2)
 
 
@@ -103,7 +107,9 @@ def march(
     boxes: float [G, 2, 3], corners of a box around the occupied cells of each group.
     """
     o, d = origins.contiguous().numpy(), directions.contiguous().numpy()
-    longest = min(int(2 * bound * 3**0.5 / step) + 3, MAX_SAMPLES)
+    longest = int(2 * bound * 3**0.5 / step) + 3
+    if longest > MAX_SAMPLES:
+        raise ValueError(f"march: {longest} steps of {step} cross the cube, above {MAX_SAMPLES}")
     scratch = np.empty((len(o), longest), np.float32)
     b, s = np.float32(bound), np.float32(step)
     counts = cpu_march.march(

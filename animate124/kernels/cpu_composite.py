@@ -6,9 +6,19 @@ import numpy as np
 CHUNK = 256  # rays a task
 
 
+@nb.njit(fastmath=True, error_model="numpy", cache=True)
+def _absorbed(depth, keep):
+    """1 − keep, with keep = exp(−depth): by Taylor's series where the difference would cancel."""
+    one = np.float32(1)
+    if depth > np.float32(0.1):
+        return one - keep
+    tail = one - depth * np.float32(1 / 4) * (one - depth * np.float32(1 / 5))
+    return depth * (one - depth * np.float32(1 / 2) * (one - depth * np.float32(1 / 3) * tail))
+
+
 @nb.njit(parallel=True, fastmath=True, error_model="numpy", cache=True)
 def forward(density, colour, distances, offsets, step, rgb, opacity, distance, weights):
-    """density [N], colour [3, N], distances [N] -> rgb [R, 3], opacity [R], distance [R], weights [N]."""
+    """density [N], colour [3, N], distances [N] -> rgb [R, 3], opacity, distance [R], weights."""
     rays = offsets.shape[0] - 1
     tasks = (rays + CHUNK - 1) // CHUNK
     for task in nb.prange(tasks):
@@ -16,8 +26,9 @@ def forward(density, colour, distances, offsets, step, rgb, opacity, distance, w
             light = np.float32(1)
             red = green = blue = total = far = np.float32(0)
             for n in range(offsets[r], offsets[r + 1]):
-                keep = np.exp(-density[n] * step)
-                w = light * (np.float32(1) - keep)
+                depth = density[n] * step
+                keep = np.exp(-depth)
+                w = light * _absorbed(depth, keep)
                 light *= keep
                 weights[n] = w
                 red += w * colour[0, n]
@@ -47,7 +58,7 @@ def backward(
             first, last = offsets[r], offsets[r + 1]
             red, green, blue = d_rgb[r, 0], d_rgb[r, 1], d_rgb[r, 2]
             behind = np.float32(0)
-            # What passes sample n, rebuilt from the front: 1 − Σ weights would cancel on opaque rays.
+            # What passes sample n, from the front: 1 − Σ weights would cancel on opaque rays.
             through = np.float32(1)
             for n in range(first, last):
                 through *= np.exp(-density[n] * step)

@@ -7,8 +7,8 @@ _Y, _Z = np.uint32(2654435761), np.uint32(805459861)
 
 
 @nb.njit(inline="always")
-def _corner(px, py, pz, resolution, hashed, mask):
-    """Rows of the four x-pairs of corners around a point, and its fractions."""
+def _corner(px, py, pz, resolution):
+    """Lower corner of the cell around a point, and the point's fractions."""
     top = resolution - 1
     cx, cy, cz = min(int(px), top), min(int(py), top), min(int(pz), top)
     ux, uy, uz = np.uint32(cx), np.uint32(cy), np.uint32(cz)
@@ -31,6 +31,7 @@ def forward(x, tables, segments, resolutions, hashed, offsets, active, out):
                 out0[:] = zero
                 out1[:] = zero
                 continue
+            is_hashed = hashed[level]
             resolution = resolutions[level]
             scale = np.float32(resolution)
             values = table[offsets[level] : offsets[level + 1]]
@@ -40,14 +41,14 @@ def forward(x, tables, segments, resolutions, hashed, offsets, active, out):
                 px = min(max(xs[n], zero), one) * scale
                 py = min(max(ys[n], zero), one) * scale
                 pz = min(max(zs[n], zero), one) * scale
-                ux, uy, uz, fx, fy, fz = _corner(px, py, pz, resolution, hashed, mask)
+                ux, uy, uz, fx, fy, fz = _corner(px, py, pz, resolution)
                 gx, gy, gz = one - fx, one - fy, one - fz
                 a = zero
                 b = zero
                 for k in range(4):
                     vy = uy + np.uint32(k & 1)
                     vz = uz + np.uint32(k >> 1)
-                    if hashed[level]:
+                    if is_hashed:
                         h = (vy * _Y) ^ (vz * _Z)
                         r0 = (ux ^ h) & mask
                         r1 = ((ux + np.uint32(1)) ^ h) & mask
@@ -65,7 +66,7 @@ def forward(x, tables, segments, resolutions, hashed, offsets, active, out):
 
 @nb.njit(parallel=True, fastmath=True, error_model="numpy", cache=True)
 def backward(x, gradient, starts, resolutions, hashed, offsets, active, out):
-    """gradient [2L, N] -> out [G, rows, 2], overwritten. One task owns one (group, level): no races."""
+    """gradient [2L, N] -> out [G, rows, 2], overwritten. A task owns a (group, level): no races."""
     one = np.float32(1)
     zero = np.float32(0)
     levels = resolutions.shape[0]
@@ -79,6 +80,7 @@ def backward(x, gradient, starts, resolutions, hashed, offsets, active, out):
         xs, ys, zs = x[0, first:last], x[1, first:last], x[2, first:last]
         g0 = gradient[2 * level, first:last]
         g1 = gradient[2 * level + 1, first:last]
+        is_hashed = hashed[level]  # out here: the writes to the table could be to `hashed`, too
         resolution = resolutions[level]
         scale = np.float32(resolution)
         mask = np.uint32(values.shape[0] - 1)
@@ -87,14 +89,14 @@ def backward(x, gradient, starts, resolutions, hashed, offsets, active, out):
             px = min(max(xs[n], zero), one) * scale
             py = min(max(ys[n], zero), one) * scale
             pz = min(max(zs[n], zero), one) * scale
-            ux, uy, uz, fx, fy, fz = _corner(px, py, pz, resolution, hashed, mask)
+            ux, uy, uz, fx, fy, fz = _corner(px, py, pz, resolution)
             gx, gy, gz = one - fx, one - fy, one - fz
             a = g0[n]
             b = g1[n]
             for k in range(4):
                 vy = uy + np.uint32(k & 1)
                 vz = uz + np.uint32(k >> 1)
-                if hashed[level]:
+                if is_hashed:
                     h = (vy * _Y) ^ (vz * _Z)
                     r0 = (ux ^ h) & mask
                     r1 = ((ux + np.uint32(1)) ^ h) & mask

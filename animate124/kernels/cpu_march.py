@@ -21,7 +21,7 @@ def _march_ray(o, d, density, threshold, low, high, bound, step, jitter, stop, o
     clip_far = min(far, clip_far)
     first = np.ceil(near / step)
     # The box of occupied cells only skips candidates that would be dropped anyway.
-    k = max(0, int((clip_near / step - first - jitter)) - 1)
+    k = max(0, int(clip_near / step - first - jitter) - 1)
     scale = np.float32(side / (2 * bound))
     optical = np.float32(0)
     kept = 0
@@ -59,7 +59,9 @@ def _march_ray(o, d, density, threshold, low, high, bound, step, jitter, stop, o
 
 
 @nb.njit(parallel=True, fastmath=True, error_model="numpy", cache=True)
-def march(origins, directions, groups, density, threshold, boxes, bound, step, jitter, stop, scratch):
+def march(
+    origins, directions, groups, density, threshold, boxes, bound, step, jitter, stop, scratch
+):
     """Fill scratch [R, M] with distances; returns how many each ray has, int64 [R].
 
     boxes: float32 [G, 2, 3], the corners of a box that holds all occupied cells of a group.

@@ -1,7 +1,7 @@
 """Readable torch reference of every kernel: the specification, the fallback and the test oracle.
 
-Samples come in G groups (one per frame): those of group g are rows starts[g]:starts[g+1], and all of
-them look into table g. All functions are differentiable by autograd in their float tensor inputs.
+Samples come in G groups (one per frame): those of group g are rows starts[g]:starts[g+1], and all
+of them look into table g. All functions are differentiable by autograd in their float inputs.
 """
 
 import torch
@@ -76,17 +76,17 @@ def march(
 ) -> tuple[Tensor, Tensor]:
     """Sample rays in the occupied cells of their group's grid.
 
-    Candidate k of a ray lies at distance (ceil(near / step) + k + jitter)·step, near being where the
-    ray enters the cube [−bound, bound]³ (or 0). It is kept when its cell is occupied, that is
-    density > threshold; the ray ends once the grid's own optical depth of the kept samples before it
-    exceeds `stop`.
+    Candidate k of a ray lies at distance (ceil(near / step) + k + jitter)·step, near being where
+    the ray enters the cube [−bound, bound]³ (or 0). It is kept when its cell is occupied, that is
+    density > threshold; the ray ends once the grid's own optical depth of the kept samples before
+    it exceeds `stop`.
     origins, directions: float [R, 3], directions unit length. groups: int64 [R], non-decreasing.
-    density: float [G, S, S, S] (z, y, x order), 1/world unit. threshold: float [G]. jitter: float [R]
-    in [0, 1). Returns offsets int64 [R + 1] (samples of ray r are offsets[r]:offsets[r+1]) and
+    density: float [G, S, S, S] (z, y, x order), 1/world unit. threshold: float [G]. jitter: float
+    [R] in [0, 1). Returns offsets int64 [R + 1] (samples of ray r are offsets[r]:offsets[r+1]) and
     distances float [N].
     """
     side = density.shape[-1]
-    inverse = 1 / torch.where(directions.abs() < 1e-12, torch.full_like(directions, 1e-12), directions)
+    inverse = 1 / directions.masked_fill(directions.abs() < 1e-12, 1e-12)
     low, high = (-bound - origins) * inverse, (bound - origins) * inverse
     near = torch.minimum(low, high).amax(-1).clamp(min=0)
     far = torch.maximum(low, high).amin(-1)

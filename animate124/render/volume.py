@@ -54,7 +54,7 @@ def render_rays(
         origins, directions, group, density, threshold, field.bound, step, jitter, stop, boxes
     )
     starts = offsets[::per_group].contiguous()
-    sigma, colour = field(points, field.grid.tables(times), starts)
+    sigma, colour = field.query(points, times, starts)
     rgb, opacity, distance, _ = dispatch.composite(sigma, colour, distances, offsets, step)
     return Rendered(rgb, opacity, distance, len(distances))
 

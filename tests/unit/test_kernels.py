@@ -161,6 +161,12 @@ def test_numba_encode_takes_points_in_either_memory_order():
     )
 
 
+def test_numba_encode_refuses_what_it_would_compute_wrongly():
+    levels = GridLevels(levels=2, features=4)
+    with pytest.raises(ValueError, match="2 features"):
+        cpu.encode(torch.zeros(1, 3), torch.zeros(1, 9, 4), torch.tensor([0, 1]), levels, 2)
+
+
 # --- mlp ------------------------------------------------------------------------------------------
 
 
@@ -262,6 +268,13 @@ def test_march_of_no_rays(module):
     assert len(distances) == 0
 
 
+def test_numba_march_refuses_a_step_that_its_rays_have_no_room_for():
+    arguments = list(cases.march_inputs(8, 0.3, 1e9, rays=60))
+    arguments[6] = 1e-3
+    with pytest.raises(ValueError, match="above 4096"):
+        cpu.march(*arguments, cases.boxes_of(arguments[3], arguments[4], 1.25, False))
+
+
 @pytest.mark.parametrize("tight", [False, True], ids=["whole cube", "tight boxes"])
 @pytest.mark.parametrize("name", cases.MARCHES)
 def test_numba_march_is_the_reference(name, tight):
@@ -314,7 +327,7 @@ def test_reference_composite_has_the_gradient_of_central_differences():
             )
 
 
-@pytest.mark.parametrize("kind", ["random", "opaque", "empty", "wall"])
+@pytest.mark.parametrize("kind", ["random", "opaque", "empty", "thin", "wall"])
 def test_numba_composite_is_the_reference(kind):
     cases.check_composite(cpu, kind)
 

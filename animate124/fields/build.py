@@ -1,0 +1,33 @@
+"""A field and its occupancy grid from settings."""
+
+import torch
+
+from animate124.fields.grid import TimeGrid
+from animate124.fields.occupancy import OccupancyGrid
+from animate124.fields.radiance import RadianceField
+from animate124.kernels.dispatch import encoding_levels
+from animate124.settings import FieldSettings
+
+
+def build_field(
+    settings: FieldSettings, slices: int, loop: bool, generator: torch.Generator | None = None
+) -> tuple[RadianceField, OccupancyGrid]:
+    """A fresh field with `slices` time slices over [0, 1] and an occupancy grid to match.
+
+    generator: draws the initial weights; the same one gives the same field.
+    """
+    levels = encoding_levels(
+        "grid",
+        levels=settings.levels,
+        features=2,
+        coarsest=settings.coarsest,
+        finest=settings.finest,
+        log2_size=settings.log2_size,
+    )
+    grid = TimeGrid(levels, slices, loop, settings.base, generator)
+    blob = (settings.blob, settings.blob_radius)
+    field = RadianceField(grid, settings.hidden, settings.bound, blob, generator)
+    occupancy = OccupancyGrid(
+        settings.occupancy_side, slices, loop, settings.bound, settings.occupancy_ceiling
+    )
+    return field, occupancy

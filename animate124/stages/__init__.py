@@ -1,0 +1,1 @@
+"""One module per stage: typed settings and files in, files out."""

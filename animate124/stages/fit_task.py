@@ -1,0 +1,149 @@
+"""What `fit` optimises: a 4D field against the fit views and fit times of a truth bundle."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from animate124 import runtime
+from animate124.errors import UserError
+from animate124.fields.build import build_field
+from animate124.fields.occupancy import OccupancyGrid
+from animate124.fields.radiance import RadianceField
+from animate124.geometry.cameras import rays_through
+from animate124.render.volume import render_images, render_rays
+from animate124.settings import FitSettings
+from animate124.toybox.bundle import Bundle
+from animate124.training import Task
+
+BETAS, EPSILON = (0.9, 0.99), 1e-15  # spec §3.8
+SLICES_PER_REFRESH = 4
+
+
+class FitTask(Task):
+    """Photometric fit: pixels are compared over random backgrounds, so colour and alpha of the
+    truth both count; nothing else of the bundle is used."""
+
+    name = "fit"
+
+    def __init__(self, bundle: Bundle, settings: FitSettings, device: str) -> None:
+        self.settings, self.seed, self.device = settings, settings.train.seed, device
+        frames = bundle.fit_frames
+        if settings.frame is not None:
+            if settings.frame >= len(frames):
+                raise UserError(
+                    f"frame={settings.frame} is beyond the {len(frames)} fit frames of "
+                    f"{bundle.folder}: give 0 to {len(frames) - 1}."
+                )
+            frames = frames[settings.frame : settings.frame + 1]
+        self.frames = frames
+        # A static field knows no time: its one slice answers at t = 0.
+        static = settings.frame is not None
+        self.times = torch.zeros(1) if static else bundle.times[frames].float()
+        slices = 1 if static else settings.field.slices or len(frames)
+        self.cameras = bundle.cameras[bundle.fit_views].to(device)
+        rgba = bundle.rgba[bundle.fit_views][:, frames].float() / 255
+        rgba[..., :3] *= rgba[..., 3:]
+        self.pixels = rgba.flatten(2, 3).to(device)  # [views, frames, pixels, 4], premultiplied
+        self.field, self.occupancy = build_field(
+            settings.field, slices, bundle.record.loop, runtime.generator(self.seed, "fit", "init")
+        )
+        self.field.to(device)
+        self.occupancy.to(device)
+
+    def parameters(self) -> list[dict]:
+        names = dict(self.field.named_parameters())
+        grid = [(n, p) for n, p in names.items() if n.startswith("grid.")]
+        heads = [(n, p) for n, p in names.items() if not n.startswith("grid.")]
+        common = {"betas": BETAS, "eps": EPSILON}
+        return [
+            {"params": grid, "lr": self.settings.lr, **common},
+            {"params": heads, "lr": self.settings.lr / 4, **common},
+        ]
+
+    def lr_scale(self, step: int) -> float:
+        return self.settings.lr_end ** (step / max(self.settings.train.steps, 1))
+
+    def before_step(self, step: int) -> None:
+        if step % self.settings.refresh_every:
+            return
+        slices = len(self.occupancy.density)
+        generator = self._generator("occupancy", step)
+        if step == 0:
+            self.occupancy.refresh(self.field, list(range(slices)), generator)
+            return
+        first = step // self.settings.refresh_every * SLICES_PER_REFRESH
+        chosen = sorted({(first + i) % slices for i in range(SLICES_PER_REFRESH)})
+        self.occupancy.refresh(self.field, chosen, generator)
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        generator = self._generator("rays", step)
+        settings, device = self.settings, self.device
+        groups = min(settings.frames_per_step, len(self.frames))
+        per_pixel = settings.subsamples**2
+        count = max(settings.rays // per_pixel // groups, 1)
+        frame = torch.randperm(len(self.frames), generator=generator, device=device)[:groups]
+        view = torch.randint(len(self.cameras), (groups, count), generator=generator, device=device)
+        pixel = torch.randint(
+            self.pixels.shape[2], (groups, count), generator=generator, device=device
+        )
+        xy = self._subpixels(pixel, generator)
+        origins, directions = rays_through(
+            self.cameras, view[..., None].expand(xy.shape[:-1]).flatten(1), xy.flatten(1, 2)
+        )
+        times = self.times[frame.cpu()]
+        result = render_rays(
+            self.field, self.occupancy, times, origins, directions, settings.field.step, generator
+        )
+        target = self.pixels[view, frame[:, None], pixel].reshape(-1, 4)
+        background = torch.rand(len(target), 3, generator=generator, device=device)
+        colour = result.colour.reshape(-1, per_pixel, 3).mean(1)
+        opacity = result.opacity.reshape(-1, per_pixel).mean(1)[:, None]
+        error = colour + (1 - opacity) * background
+        error = error - (target[:, :3] + (1 - target[:, 3:]) * background)
+        return {"rgb": error.square().mean()}
+
+    def _subpixels(self, pixel: Tensor, generator: torch.Generator) -> Tensor:
+        """Jittered points [G, n, s², 2] on an s × s grid inside pixels [G, n]."""
+        s, width = self.settings.subsamples, self.cameras.width
+        cell = torch.arange(s * s, device=self.device)
+        corner = torch.stack([cell % s, cell // s], -1)
+        jitter = torch.rand(*pixel.shape, s * s, 2, generator=generator, device=self.device)
+        place = torch.stack([pixel % width, pixel // width], -1)
+        return place[..., None, :] + (corner + jitter) / s
+
+    def preview(self, step: int) -> Tensor:
+        """Truth beside result of one fit view, another one every time."""
+        turn = step // max(self.settings.train.preview_every, 1)
+        view, frame = turn % len(self.cameras), turn % len(self.frames)
+        size = self.cameras.height, self.cameras.width
+        truth = self.pixels[view, frame].reshape(*size, 4)
+        truth = truth[..., :3] + 1 - truth[..., 3:]
+        image = render_images(
+            self.field,
+            self.occupancy,
+            self.times[frame : frame + 1],
+            self.cameras[view],
+            self.settings.field.step,
+        )["rgb"][0]
+        return torch.cat([truth, image.clamp(0, 1)], 1)
+
+    def state(self) -> dict[str, Tensor]:
+        return self.occupancy.state()
+
+    def load_state(self, state) -> None:
+        self.occupancy.load_state(state)
+
+    def trained(self) -> tuple[RadianceField, OccupancyGrid]:
+        """The field, and an occupancy grid rebuilt from it alone (as whoever loads it will)."""
+        generator = runtime.generator(0, "occupancy", device=self.device)
+        self.occupancy.rebuild(self.field, generator)
+        return self.field, self.occupancy
+
+    def _generator(self, concern: str, step: int) -> torch.Generator:
+        return runtime.generator(self.seed, "fit", concern, step, device=self.device)
+
+
+def truth_image(bundle: Bundle, view: int, frame: int) -> np.ndarray:
+    """Image [H, W, 3] of a bundle over white."""
+    rgba = bundle.rgba[view, frame].float() / 255
+    return (rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]).numpy()
