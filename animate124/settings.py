@@ -6,13 +6,16 @@ the stages run. Reading and checking them is `animate124.settings_base`.
 
 from __future__ import annotations
 
-from animate124.settings_base import Settings, digest, known_keys, parse, setting
+from typing import Literal
+
+from animate124.settings_base import Settings, describe, digest, known_keys, parse, setting
 
 __all__ = [
     "FieldSettings",
     "FitSettings",
     "Settings",
     "TrainSettings",
+    "describe",
     "digest",
     "known_keys",
     "parse",
@@ -39,6 +42,9 @@ class TrainSettings(Settings):
 class FieldSettings(Settings):
     """The 4D radiance field (`animate124.fields`) and how finely it is rendered."""
 
+    encoding: Literal["grid", "tcnn"] = setting(
+        "grid", "grid runs everywhere; tcnn is tinycudann's, on CUDA only, and stays there", None
+    )
     levels: int = setting(8, "Levels of the multi-resolution grid", "levels", ge=1, le=16)
     coarsest: int = setting(8, "Cells per axis of the first level", "cells", ge=2, le=512)
     finest: int = setting(128, "Cells per axis of the last level", "cells", ge=2, le=4096)
@@ -81,6 +87,9 @@ class FitSettings(Settings):
     frames_per_step: int = setting(4, "Frames a step looks at", "frames", ge=1, le=256)
     lr: float = setting(0.01, "Learning rate of the grid; the perceptron has a quarter", None, gt=0)
     lr_end: float = setting(0.05, "Share of the learning rate left at the end", None, gt=0, le=1)
+    spread: float = setting(
+        0.03, "Weight of the loss that gathers each ray's weight at one surface", None, ge=0
+    )
     refresh_every: int = setting(16, "Steps between occupancy refreshes", "steps", ge=1)
     field: FieldSettings = FieldSettings()
     train: TrainSettings = TrainSettings(steps=5000, preview_every=1000)

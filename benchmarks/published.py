@@ -13,6 +13,7 @@ fused Adam.
 """
 
 import time
+from itertools import pairwise
 
 import steps
 import torch
@@ -57,7 +58,10 @@ class PublishedField(nn.Module):
         self.encoders = nn.ParameterList(
             nn.Parameter((torch.rand(rows, 2, generator=g) * 2 - 1) * 1e-4) for _ in range(encoders)
         )
-        self.hidden, self.out = nn.Linear(width, steps.HIDDEN), nn.Linear(steps.HIDDEN, 4)
+        self.hidden, self.out = (
+            nn.Linear(width, steps.SETTINGS.hidden),
+            nn.Linear(steps.SETTINGS.hidden, 4),
+        )
 
     def features(self, x: Tensor, t: Tensor) -> Tensor:
         """Features [N, 2L] at unit-cube points [N, 3] and times [N]."""
@@ -128,8 +132,8 @@ class PublishedModel:
                 table.grad = torch.zeros_like(table)
         self.adam.step()
         marks.append(time.perf_counter())
-        spans = zip(marks[:-1], marks[1:], strict=True)
-        return dict(zip(PARTS, [1e3 * (b - a) for a, b in spans], strict=True))
+        spans = [1e3 * (b - a) for a, b in pairwise(marks)]
+        return dict(zip(PARTS, spans, strict=True))
 
     def _march(self, batch: steps.Batch, frame: int) -> tuple[Tensor, Tensor, Tensor]:
         density, threshold, boxes, rows = self.occupancy.at(batch.times[frame : frame + 1])

@@ -10,11 +10,13 @@ import json
 import sys
 from pathlib import Path
 
+import animate124  # noqa: F401  first: it settles threads and malloc before numba and torch load
+
+# isort: split
 import steps
 import torch
 from timing import interleaved, medians
 
-import animate124  # noqa: F401  settles threads before numba and torch load
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit, rays
 
 FRAMES, SIZE = 16, 32
@@ -37,9 +39,9 @@ def model_and_batch(slices: int) -> tuple[steps.Model, steps.Batch]:
     """A field of `slices` slices, occupied in a shell so that every K has the same samples, and 16
     frames that fall on slices of the 16-grid (and so on slices of the 32- and 64-grid)."""
     model = steps.Model.create(slices, FRAMES)
-    line = (torch.arange(steps.SIDE) + 0.5) / steps.SIDE * 2 * steps.BOUND - steps.BOUND
-    radius = torch.stack(torch.meshgrid(line, line, line, indexing="ij")).norm(dim=0)
     occupancy = model.occupancy
+    line = (torch.arange(occupancy.side) + 0.5) / occupancy.side * 2 * steps.BOUND - steps.BOUND
+    radius = torch.stack(torch.meshgrid(line, line, line, indexing="ij")).norm(dim=0)
     occupancy.density[:] = ((radius - 0.4).abs() < 0.05).float()
     occupancy.threshold[:] = 0.5
     cameras = Cameras(orbit(torch.arange(FRAMES) * 22.5, 15.0), DEFAULT_FOV_Y, SIZE, SIZE)

@@ -7,23 +7,25 @@ compares it with the truth over a random background, and moves the parameters.
 
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from animate124.fields.grid import TimeGrid
+from animate124.fields.build import build_field
 from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import RadianceField
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit, rays
 from animate124.kernels import dispatch
-from animate124.kernels.levels import GridLevels
 from animate124.render.volume import render_rays
+from animate124.settings import FieldSettings
 from animate124.toybox.characters import sample_clip
 from animate124.toybox.clip import Clip
 from animate124.toybox.render import render
 
-LEVELS = GridLevels()
-HIDDEN, BOUND, STEP, SIDE, CEILING, SLICES = 32, 0.75, 0.02, 64, 0.5, 16
+SETTINGS = FieldSettings()  # the defaults of every stage
+LEVELS = build_field(SETTINGS, 1, True)[0].grid.levels
+BOUND, STEP, SLICES = SETTINGS.bound, SETTINGS.step, 16
 REFRESH_EVERY = 16  # steps
 REFRESH_SLICES = 4  # of the dynamic field's SLICES at a time, in turn; a static field has one
 VIEWS = 8
@@ -71,6 +73,11 @@ def batches(clip: Clip, size: int, times: Tensor) -> list[Batch]:
     return result
 
 
+def _empty_occupancy(slices: int) -> OccupancyGrid:
+    side, ceiling = SETTINGS.occupancy_side, SETTINGS.occupancy_ceiling
+    return OccupancyGrid(side, slices, True, BOUND, ceiling)
+
+
 @dataclass
 class Model:
     """A field with its occupancy grid, optimiser and source of randomness."""
@@ -84,13 +91,13 @@ class Model:
 
     @staticmethod
     def create(slices: int, occupancy_slices: int | None = None) -> "Model":
-        """A fresh model: one slice for a static field, else a static base and `slices` residuals."""
+        """A fresh model with `slices` time slices in a loop; one slice is a static field."""
         g = torch.Generator().manual_seed(0)
-        grid = TimeGrid(LEVELS, slices, loop=True, base=slices > 1, generator=g)
-        radiance = RadianceField(grid, HIDDEN, BOUND, (0.0, 0.2), g)
-        occupancy = OccupancyGrid(SIDE, occupancy_slices or slices, True, BOUND, CEILING)
-        heads = [radiance.w1, radiance.b1, radiance.w2, radiance.b2]
-        return Model(radiance, occupancy, optimiser(list(grid.parameters()), heads), g)
+        radiance, occupancy = build_field(SETTINGS, slices, True, g)
+        if occupancy_slices:
+            occupancy = _empty_occupancy(occupancy_slices)
+        heads = [radiance.head.w1, radiance.head.b1, radiance.head.w2, radiance.head.b2]
+        return Model(radiance, occupancy, optimiser(list(radiance.grid.parameters()), heads), g)
 
     def refresh(self) -> None:
         """One turn of the occupancy refresh; a step carries 1 / REFRESH_EVERY of its cost."""
@@ -116,14 +123,22 @@ class Model:
         self.steps += 1
 
     def fit(self, turns: list[Batch], steps: int) -> None:
-        """Warm up: `steps` training steps with their refreshes."""
-        count = len(self.occupancy.density)
-        self.occupancy.refresh(self.field, list(range(count)), self.generator)
+        """Warm up: `steps` training steps, the occupancy asked anew from the field four times.
+
+        Its slow decay would otherwise keep the first steps' full grid, and their many samples.
+        """
         for i in range(steps):
-            if i % REFRESH_EVERY == 0:
-                self.refresh()
+            if i % (steps // 4) == 0:
+                self.ask_anew()
             self.step(turns[i % len(turns)])
+        self.ask_anew()
         self.samples.clear()
+
+    def ask_anew(self) -> None:
+        """Replace the occupancy grid by one that knows the present field and nothing older."""
+        count = len(self.occupancy.density)
+        self.occupancy = _empty_occupancy(count)
+        self.occupancy.refresh(self.field, list(range(count)), self.generator)
 
     def parts(self, batch: Batch) -> dict[str, float]:
         """Milliseconds of each of PARTS in one step: `step` written out with a clock in between.
@@ -147,7 +162,7 @@ class Model:
         features = dispatch.encode(points, tables, starts, LEVELS, LEVELS.levels)
         marks.append(clock())
         f = self.field
-        raw = dispatch.mlp(features, f.w1, f.b1, f.w2, f.b2)
+        raw = dispatch.mlp(features, f.head.w1, f.head.b1, f.head.w2, f.head.b2)
         marks.append(clock())
         sigma, colour = f._density(raw, points), torch.sigmoid(raw[:, 1:])
         marks.append(clock())
@@ -164,8 +179,8 @@ class Model:
         self.adam.step()
         self.steps += 1
         marks.append(clock())
-        spans = zip(marks[:-1], marks[1:], strict=True)
-        return dict(zip(PARTS, [1e3 * (b - a) for a, b in spans], strict=True))
+        spans = [1e3 * (b - a) for a, b in pairwise(marks)]
+        return dict(zip(PARTS, spans, strict=True))
 
 
 def loss(colour: Tensor, opacity: Tensor, batch: Batch, generator: torch.Generator) -> Tensor:

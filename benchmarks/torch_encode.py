@@ -50,8 +50,9 @@ def our_levels(levels: GridLevels) -> tuple[Level, ...]:
 @dataclass(frozen=True)
 class Formulation:
     """forward: "corner" (a gather per feature and corner), "bmm" (a gather of feature pairs, then a
-    batched product), "bag" (embedding_bag) or "sparse" (a CSR matrix times the table). backward: "scatter_add", "index_add" or "bincount". index:
-    torch.int32 or int64 rows. chunk: samples at a time, 0 for all. together: all levels in one go.
+    batched product), "bag" (embedding_bag) or "sparse" (a CSR matrix times the table). backward:
+    "scatter_add", "index_add" or "bincount". index: torch.int32 or int64 rows. chunk: samples at a
+    time, 0 for all. together: all levels in one go.
     """
 
     forward: str
@@ -182,5 +183,5 @@ class _Encode(torch.autograd.Function):
 
 
 def encode(x: Tensor, table: Tensor, levels: tuple[Level, ...], how: Formulation) -> Tensor:
-    """Features [N, 2L] of points x [N, 3] in [0, 1] from a table [rows, 2]; differentiable in it."""
+    """Features [N, 2L] of points x [N, 3] in [0, 1]; differentiable in `table` [rows, 2]."""
     return _Encode.apply(x, table, levels, how)

@@ -9,6 +9,14 @@ from typing import Annotated
 import typer
 
 
+def _list(wanted: bool) -> None:
+    if wanted:
+        from animate124.settings import FitSettings, describe
+
+        print("\n".join(describe(FitSettings)))
+        raise typer.Exit
+
+
 def fit(
     bundle: Annotated[Path, typer.Argument(help="Truth bundle (from `animate124 toybox render`).")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
@@ -22,7 +30,13 @@ def fit(
     ] = None,
     steps: Annotated[int | None, typer.Option(min=0, help="Optimisation steps.")] = None,
     list_settings: Annotated[
-        bool, typer.Option("--list-settings", help="Print every setting with its unit and default.")
+        bool,
+        typer.Option(
+            "--list-settings",
+            callback=_list,
+            is_eager=True,
+            help="Print every setting with its default and unit.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,
 ) -> None:
@@ -42,9 +56,6 @@ def fit(
     from animate124 import settings as library
 
     model = library.FitSettings
-    if list_settings:
-        print("\n".join(library.describe(model)))
-        return
     extra = [*(settings or [])]
     if frame is not None:
         extra.append(f"frame={frame}")

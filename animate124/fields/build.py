@@ -4,8 +4,9 @@ import torch
 
 from animate124.fields.grid import TimeGrid
 from animate124.fields.occupancy import OccupancyGrid
-from animate124.fields.radiance import RadianceField
+from animate124.fields.radiance import OUTPUTS, Perceptron, RadianceField
 from animate124.kernels.dispatch import encoding_levels
+from animate124.kernels.tcnn import FusedMlp
 from animate124.settings import FieldSettings
 
 
@@ -17,7 +18,7 @@ def build_field(
     generator: draws the initial weights; the same one gives the same field.
     """
     levels = encoding_levels(
-        "grid",
+        settings.encoding,
         levels=settings.levels,
         features=2,
         coarsest=settings.coarsest,
@@ -26,7 +27,11 @@ def build_field(
     )
     grid = TimeGrid(levels, slices, loop, settings.base, generator)
     blob = (settings.blob, settings.blob_radius)
-    field = RadianceField(grid, settings.hidden, settings.bound, blob, generator)
+    if settings.encoding == "tcnn":
+        head = FusedMlp(levels.width, settings.hidden, OUTPUTS)
+    else:
+        head = Perceptron(levels.width, settings.hidden, OUTPUTS, generator)
+    field = RadianceField(grid, head, settings.bound, blob)
     occupancy = OccupancyGrid(
         settings.occupancy_side, slices, loop, settings.bound, settings.occupancy_ceiling
     )

@@ -1,108 +1,192 @@
-"""Motion between the time slices of a field: scene flow from the field itself, and along it.
+"""Motion between the time slices of a field: found in the field itself, and followed by queries.
 
 Blending two slices shows a moving part twice. Here every interval between neighbouring slices has a
-displacement v(x), registered between the two slices (fields/register.py), and a moment in between
-looks into both slices where its matter was or will be:
-σ(x) = (1 − u)·σ_k(x − u·v) + u·σ_{k+1}(x + (1 − u)·v), as in two-way frame interpolation
-(Jiang et al. 2018, "Super SloMo", eq. 1, with one symmetric flow).
+displacement v (fields/register.py), and a moment in between looks into both slices where its matter
+was and will be, as in two-way frame interpolation (Jiang et al. 2018, "Super SloMo"). Matter moves
+on the cubic through its four nearest slice positions (Catmull & Rom 1974): on a chord, a swinging
+arm would be half a pixel short.
 """
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from animate124.fields.grid import slice_weights
+from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import RadianceField
-from animate124.fields.register import sample
+from animate124.fields.register import NODES, register, sample, solid_features
 
-_SETTLE = 3  # rounds of the fixed-point iterations that follow a moving point
+_ROUNDS = 4  # of the fixed-point iterations that find a chord through a point
+_SIDE = 64  # cells per edge of the volumes that are registered
+_AT_ONCE = 16  # intervals registered together: bounds the memory, whatever the number of slices
 
 
 class FlowField:
-    """A radiance field whose in-between moments follow the motion; on its slices the same field.
+    """A radiance field that follows the motion between its slices; on them it is the same field.
 
-    field: the fitted field with K slices. displacement: [I, 3, G, G, G], world units, x y z of the
-    motion from slice k to its successor, at nodes (z, y, x order, the first and last on the cube's
-    faces) of the moment half way; I = K where time loops, else K − 1.
+    field: the fitted field with K slices. displacement: [I, 3, G, G, G], world units: the motion
+    (x, y, z) from slice k to its successor of the matter whose chord has its middle at the node
+    (z, y, x order, outermost nodes on the faces of the cube). I = K where time loops, else K − 1.
     """
 
     def __init__(self, field: RadianceField, displacement: Tensor):
-        slices = len(field.grid.slices)
-        intervals = slices if field.grid.loop else slices - 1
+        intervals = len(field.grid.slices) - (not field.grid.loop)
         side = displacement.shape[-1]
-        if displacement.shape != (intervals, 3, side, side, side):
+        if displacement.shape != (intervals, 3, side, side, side) or side < 2:
             raise ValueError(
-                f"displacement of {intervals} intervals has shape {tuple(displacement.shape)}"
+                f"displacement has shape {tuple(displacement.shape)}, not [{intervals}, 3, G, G, G]"
             )
         self.field, self.bound = field, field.bound
         self.displacement = displacement.float()
+        chords = self.displacement / (2 * field.bound)  # in cube edges
+        bends = _bends(chords, field.grid.loop) if intervals else (chords, chords)
+        self._paths = torch.cat([chords, *bends], 1)
 
     def plan(self, times: Tensor) -> list[tuple[int, int, float]]:
-        return slice_weights(times, len(self.field.grid.slices), self.field.grid.loop)
+        """(slice, next slice, weight of the next) for each time of `times` [G]."""
+        return self.field.grid.plan(times)
 
-    def motion(self, k: int, u: float, points: Tensor) -> Tensor:
-        """Displacement over interval k, in cube edges, of what is at `points` at fraction u."""
-        grid = self.displacement[k : k + 1] / (2 * self.bound)
-        middle = points
-        for _ in range(0 if u == 0.5 else _SETTLE):
-            middle = points + (0.5 - u) * sample(grid, middle[None], True)[0]
-        return sample(grid, middle[None], True)[0]
+    def ends(self, k: int, u: float, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Where the matter at `points` [N, 3] was at slice k and will be at its successor.
+
+        u: fraction of interval k, in [0, 1]. Points and results in the unit cube.
+        """
+        paths = self._paths[k : k + 1]
+        before, after = u * (1 - u) ** 2, u**2 * (1 - u)  # Hermite, less the chord
+        middle = points[None]
+        for _ in range(_ROUNDS):
+            v, a, b = sample(paths, middle, True).split(3, -1)
+            middle = points - ((u - 0.5) * v + before * a - after * b)
+        v = sample(paths[:, :3], middle, True)
+        return (middle - v / 2)[0].clamp(0, 1), (middle + v / 2)[0].clamp(0, 1)
 
     @torch.no_grad()
     def query(self, points: Tensor, times: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
-        """Density [N], 1/world unit, and colour [N, 3] in [0, 1] at unit-cube points [N, 3]; group
-        g, rows starts[g]:starts[g + 1], is at times[g]."""
-        slices = len(self.field.grid.slices)
-        scale = slices if self.field.grid.loop else max(slices - 1, 1)
+        """Density and colour as `RadianceField.query`; without gradients."""
+        last = max(len(self.displacement), 1)  # slice k lies at t = k / last
         density, colour = [], []
         for g, (low, high, u) in enumerate(self.plan(times)):
             x = points[int(starts[g]) : int(starts[g + 1])]
             if u == 0:
-                parts, slots = [x], [low]
+                where, at, shares = [x], [low], [1.0]
             else:
-                v = self.motion(low, u, x)
-                parts, slots = [(x - u * v).clamp(0, 1), (x + (1 - u) * v).clamp(0, 1)], [low, high]
-            at = torch.tensor(slots) / scale
-            local = torch.tensor([0, *map(len, parts)], device=x.device).cumsum(0)
-            s, c = self.field.query(torch.cat(parts), at, local)
-            if u == 0:
-                density.append(s), colour.append(c)
-                continue
-            (s0, s1), (c0, c1) = s.chunk(2), c.chunk(2)
-            s0, s1 = (1 - u) * s0, u * s1
-            both = s0 + s1
-            density.append(both)
-            colour.append((s0[:, None] * c0 + s1[:, None] * c1) / both.clamp(min=1e-12)[:, None])
+                where, at, shares = [*self.ends(low, u, x)], [low, high], [1 - u, u]
+            bounds = torch.arange(len(where) + 1, device=x.device) * len(x)
+            s, c = self.field.query(torch.cat(where), torch.tensor(at) / last, bounds)
+            if u:
+                s = s.view(2, -1) * torch.tensor(shares, device=s.device)[:, None]
+                c = (s[..., None] * c.view(2, -1, 3)).sum(0)
+                s = s.sum(0)
+                c = c / s.clamp(min=1e-12)[:, None]
+            density.append(s)
+            colour.append(c)
         return torch.cat(density), torch.cat(colour)
+
+    @torch.no_grad()
+    def scene_flow(self, k: int, points: Tensor) -> Tensor:
+        """Displacement [N, 3] from slice k to its successor of the matter at `points` [N, 3]; both
+        in world units."""
+        start = points / (2 * self.bound) + 0.5
+        return _leave(self._paths[k : k + 1, :3], start[None])[0] * (2 * self.bound)
+
+
+@torch.no_grad()
+def estimate_flow(field: RadianceField, occupancy: OccupancyGrid) -> FlowField:
+    """Find the motion between neighbouring slices of a fitted field.
+
+    occupancy: up to date with the field; only cells in or next to its occupied ones are asked.
+    The displacement is rounded to float16, so a field that was stored so behaves the same.
+    """
+    slices, loop = len(field.grid.slices), field.grid.loop
+    intervals = slices if loop else slices - 1
+    found = [torch.zeros(0, 3, NODES, NODES, NODES, device=occupancy.density.device)]
+    for begin in range(0, intervals, _AT_ONCE):
+        end = min(begin + _AT_ONCE, intervals)
+        bodies = _bodies(field, occupancy, [k % slices for k in range(begin, end + 1)])
+        found.append(register(bodies[:-1], bodies[1:]))
+    displacement = torch.cat(found) * (2 * field.bound)
+    return FlowField(field, displacement.half())
+
+
+def _bodies(field: RadianceField, occupancy: OccupancyGrid, slices: list[int]) -> Tensor:
+    """Features [B, 4, S, S, S] of slices of a field, S = _SIDE."""
+    last = max(len(field.grid.slices) - (not field.grid.loop), 1)  # slice k lies at t = k / last
+    centres = _centres(_SIDE, occupancy.density.device)
+    values = centres.new_zeros(len(slices), 4, _SIDE**3)
+    for row, k in zip(values, slices, strict=True):
+        occupied = (occupancy.density[k] > occupancy.threshold[k]).float()[None, None]
+        near = functional.max_pool3d(occupied, 3, 1, 1)
+        cells = functional.interpolate(near, (_SIDE,) * 3).flatten().nonzero()[:, 0]
+        starts = torch.tensor([0, len(cells)], device=cells.device)
+        density, colour = field.query(centres[cells], torch.tensor([k / last]), starts)
+        row[0, cells], row[1:, cells] = density, colour.T
+    values = values.view(len(slices), 4, _SIDE, _SIDE, _SIDE)
+    return solid_features(values[:, 0], values[:, 1:], 2 * field.bound / _SIDE)
+
+
+def _centres(side: int, device: torch.device) -> Tensor:
+    """Centres [side³, 3] of the cells of the unit cube, x fastest."""
+    cell = torch.arange(side**3, device=device)
+    corner = [cell % side, cell // side % side, cell // side**2]
+    return (torch.stack(corner, -1) + 0.5) / side
+
+
+def _leave(chords: Tensor, points: Tensor) -> Tensor:
+    """Chords [B, N, 3] that begin at points [B, N, 3]."""
+    v = sample(chords, points, True)
+    for _ in range(_ROUNDS):
+        v = sample(chords, points + v / 2, True)
+    return v
+
+
+def _bends(chords: Tensor, loop: bool) -> tuple[Tensor, Tensor]:
+    """(previous − this) / 2 and (next − this) / 2 of the chords that join each node's chord.
+
+    chords: [I, 3, G, G, G], cube edges. Where a clip begins or ends, acceleration stays constant.
+    """
+    count, side = len(chords), chords.shape[-1]
+    line = torch.linspace(0, 1, side, device=chords.device)
+    z, y, x = torch.meshgrid(line, line, line, indexing="ij")
+    nodes = torch.stack([x, y, z], -1).reshape(1, -1, 3)
+    v = chords.flatten(2).transpose(1, 2)
+    # Time reversed, the previous chord begins where this one begins.
+    before = -_leave(-chords.roll(1, 0), nodes - v / 2) - v
+    after = _leave(chords.roll(-1, 0), nodes + v / 2) - v
+    if not loop:
+        first, last = (-after[0], -before[-1]) if count > 1 else (0, 0)
+        before[0], after[-1] = first, last
+    grid = [(d / 2).transpose(1, 2).reshape(chords.shape) for d in (before, after)]
+    return grid[0], grid[1]
 
 
 class FlowOccupancy:
-    def __init__(self, flow, occupancy, mode="full"):
-        self.flow, self.occupancy, self.mode = flow, occupancy, mode
-        self.cache = {}
+    """Where there is anything to see in a FlowField: the slices' occupancy, moved along.
+
+    Answers `at` as an OccupancyGrid does. In between slices the densities of both grids are fetched
+    from where the cell's matter was and will be.
+    """
+
+    def __init__(self, flow: FlowField, occupancy: OccupancyGrid):
+        self.flow, self.occupancy = flow, occupancy
+        self._centres = _centres(occupancy.side, occupancy.density.device)
 
     @torch.no_grad()
-    def at(self, times):
+    def at(self, times: Tensor) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+        """Grids to march at `times` [G]: density, threshold, boxes, and each time's row in them."""
         plan = self.flow.plan(times)
-        assert len(times) == 1
-        low, high, u = plan[0]
-        if u == 0:
+        if all(weight == 0 for *_, weight in plan):
             return self.occupancy.at(times)
-        key = round(float(times[0]), 6)
-        if key not in self.cache:
-            S = self.occupancy.side
-            i = torch.arange(S**3)
-            p = (torch.stack([i % S, i // S % S, i // S**2], -1) + 0.5) / S
-            if self.mode == "full":
-                d = self.flow.query(p, times, torch.tensor([0, len(p)]))[0].view(1, 1, S, S, S)
-            else:
-                v = self.flow.motion(low, u, p)
-                o = self.occupancy.density
-                d = (1 - u) * sample(o[None, low : low + 1], (p - u * v)[None], False)[0, :, 0]
-                d += u * sample(o[None, high : high + 1], (p + (1 - u) * v)[None], False)[0, :, 0]
-                d = d.view(1, 1, S, S, S)
-            if self.mode == "full" or self.mode == "dil":
-                d = torch.nn.functional.max_pool3d(d, 3, 1, 1)
-            d = d[0, 0]
-            thr = d.mean().clamp(max=self.occupancy.ceiling)
-            self.cache[key] = (d[None], thr[None], self.occupancy._box(d > thr)[None])
-        return (*self.cache[key], [0])
+        grids = torch.stack([self._moved(*entry) for entry in plan])
+        threshold = grids.flatten(1).mean(1).clamp(max=self.occupancy.ceiling)
+        boxes = torch.stack(
+            [self.occupancy._box(g > t) for g, t in zip(grids, threshold, strict=True)]
+        )
+        return grids, threshold, boxes, list(range(len(plan)))
+
+    def _moved(self, low: int, high: int, u: float) -> Tensor:
+        slices = self.occupancy.density
+        if u == 0:
+            return slices[low]
+        was, will_be = self.flow.ends(low, u, self._centres)
+        before = sample(slices[None, low : low + 1], was[None], False)
+        after = sample(slices[None, high : high + 1], will_be[None], False)
+        return torch.lerp(before, after, u).view_as(slices[low])

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from animate124.kernels.levels import GridLevels
 
+_AT_SLICE = 1e-4  # of the distance between two slices
+
 
 def slice_weights(times: Tensor, slices: int, loop: bool) -> list[tuple[int, int, float]]:
     """Neighbouring slices and the weight of the second, for each time in [0, 1].
@@ -18,10 +20,12 @@ def slice_weights(times: Tensor, slices: int, loop: bool) -> list[tuple[int, int
     result = []
     for t in times.tolist():
         position = t * slices if loop else t * (slices - 1)
-        low = min(int(position), slices if loop else max(slices - 2, 0))
+        # A time at a slice is that slice alone: float32 times miss it by a few 1e-6, and Adam would
+        # blow the neighbour's vanishing gradient up to full steps.
+        if abs(position - round(position)) < _AT_SLICE:
+            position = float(round(position))
+        low = int(position)
         weight = position - low
-        if weight < 1e-6:
-            weight = 0.0
         high = (low + 1) % slices if loop else min(low + 1, slices - 1)
         result.append((low % slices, high, weight))
     return result

@@ -1,76 +1,165 @@
 """Deformable registration of coloured volumes: where does everything go between two moments?
 
-Symmetric, coarse to fine, all pairs at once: a displacement v(x) is sought at the middle moment so
-that first(x − v/2) ≈ second(x + v/2). Pure torch; no randomness, so the same input on the same
-device gives the same result.
+Symmetric, coarse to fine, all pairs at once: a displacement v(x) is sought at the middle of the
+chords so that first(x − v/2) ≈ second(x + v/2), with a robust data term and a bending energy (free
+for affine motion), by Adam on a grid of nodes. Nothing is random: on a CPU the same input gives the
+same result.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-_OPAQUE = 0.05
+NODES = 24  # per edge of the displacement grid that `register` returns
+
+_OCCUPIED = 0.05  # blurred solidity from which a cell takes part
+_COLOUR = 2.0  # weight of a colour channel beside solidity
+_ROBUST = 0.01  # residual below which the data term is quadratic
+_MEMBRANE = 0.01
+_RATE, _LAST_RATE = 0.25, 0.4  # first step in cells; share of it in the last
+_DECAYS = (0.9, 0.9)  # Adam's; the second is short since gradients change by orders of magnitude
+
+
+@dataclass(frozen=True)
+class _Level:
+    """One resolution: displacement nodes per edge, by how much volumes are reduced, Adam steps,
+    of how many cells one is used per step (taking turns), weight of the bending energy.
+
+    Loose while coarse, so that fast thin parts are found; stiff at the end, where noise would be
+    fitted.
+    """
+
+    nodes: int
+    reduction: int
+    steps: int
+    skip: int
+    bending: float
+
+
+_LEVELS = (
+    _Level(8, 4, 60, 1, 0.03),
+    _Level(16, 2, 50, 2, 0.1),
+    _Level(NODES, 1, 40, 8, 1.0),
+)
+
+
+def sample(grid: Tensor, points: Tensor, corners: bool) -> Tensor:
+    """Trilinear values [B, N, C] of grids [B, C, S, S, S] at points [B, N, 3] in the unit cube.
+
+    Grids in z, y, x order, points x, y, z; beyond the outermost values they stay constant.
+    corners: the outermost values lie on the cube's faces, else in the middle of cells.
+    """
+    value = functional.grid_sample(
+        grid,
+        (points * 2 - 1)[:, None, None],
+        mode="bilinear",
+        padding_mode="border",
+        align_corners=corners,
+    )
+    return value[:, :, 0, 0].transpose(1, 2)
 
 
 def solid_features(density: Tensor, colour: Tensor, cell: float) -> Tensor:
     """What registration compares: a filled body painted with its surface colours, [B, 4, S, S, S].
 
-    The inside of a fitted field is arbitrary, for no camera ever saw it. So a cell counts as solid
-    when it is opaque or hidden behind opaque cells along all six axis directions, and the colours
-    that can be seen from outside are spread inwards.
+    The inside of a fitted field is arbitrary, for no camera ever saw it. So a cell is solid when it
+    is opaque or hidden by opaque cells along all six axis directions, and the colours that can be
+    seen from outside are spread inwards. Colours are premultiplied with solidity.
 
-    density: [B, S, S, S] (z, y, x), 1/world unit. colour: [B, 3, S, S, S] in [0, 1]. cell: edge of a
-    cell in world units.
+    density: [B, S, S, S] (z, y, x), 1/world unit. colour: [B, 3, S, S, S] in [0, 1]. cell: edge of
+    a cell in world units.
     """
     depth = density * cell
-    before = []
+    hidden = torch.full_like(depth, torch.inf)
     for axis in (1, 2, 3):
-        up = depth.cumsum(axis)
-        before += [up - depth, up.select(axis, -1).unsqueeze(axis) - up]
-    hidden = torch.stack(before).amin(0)
+        upwards = depth.cumsum(axis)
+        downwards = upwards.select(axis, -1).unsqueeze(axis) - upwards
+        hidden = torch.minimum(hidden, torch.minimum(upwards - depth, downwards))
     solid = -torch.expm1(-(hidden + depth))
-    weight = torch.exp(-hidden) * -torch.expm1(-depth)
-    paint = torch.cat([weight[:, None], weight[:, None] * colour], 1)
-    total, part, share = paint.clone(), paint, 1.0
-    while part.shape[-1] > 8:
-        part, share = functional.avg_pool3d(part, 2), share * 0.05
-        total += share * functional.interpolate(
-            part, size=paint.shape[2:], mode="trilinear", align_corners=False
-        )
+    seen = torch.exp(-hidden) * -torch.expm1(-depth)
+    paint = torch.cat([seen[:, None], seen[:, None] * colour], 1)
+    total, coarse, share = paint.clone(), paint, 1.0
+    while coarse.shape[-1] > 8:
+        # The nearest colour counts: each coarser average weighs little beside the one before.
+        coarse, share = functional.avg_pool3d(coarse, 2), share * 0.05
+        total += share * functional.interpolate(coarse, paint.shape[2:], mode="trilinear")
     spread = total[:, 1:] / total[:, :1].clamp(min=1e-12)
     return torch.cat([solid[:, None], solid[:, None] * spread], 1)
 
 
-def blur(volume: Tensor, sigma: float) -> Tensor:
-    """Gaussian blur of [B, C, S, S, S]; sigma in cells."""
-    if sigma == 0:
-        return volume
-    radius = int(3 * sigma + 0.5)
-    k = torch.exp(-0.5 * (torch.arange(-radius, radius + 1, device=volume.device) / sigma) ** 2)
-    k = (k / k.sum()).expand(volume.shape[1], 1, -1)
+def register(first: Tensor, second: Tensor) -> Tensor:
+    """Displacements [B, 3, NODES, NODES, NODES] from first to second, in edges of the unit cube.
+
+    first, second: features [B, 4, S, S, S] (`solid_features`), S divisible by 4. A displacement
+    belongs to the matter whose chord has its middle at the node; nodes lie on a regular grid whose
+    outermost ones are on the faces of the cube (z, y, x order, components x, y, z).
+    """
+    v = first.new_zeros(len(first), 3, *[_LEVELS[0].nodes] * 3)
+    for level in _LEVELS:
+        size = (level.nodes,) * 3
+        v = functional.interpolate(v, size, mode="trilinear", align_corners=True)
+        v = _refine(v, _reduce(first, level.reduction), _reduce(second, level.reduction), level)
+    return v
+
+
+def _refine(v: Tensor, first: Tensor, second: Tensor, level: _Level) -> Tensor:
+    """Adam on the displacement of one level."""
+    side, (points, weight) = first.shape[-1], _cells(first, second)
+    v = v.clone().requires_grad_(True)
+    optimizer = torch.optim.Adam([v], betas=_DECAYS)
+    for step in range(level.steps):
+        progress = step / level.steps
+        optimizer.param_groups[0]["lr"] = _RATE / side * (1 - (1 - _LAST_RATE) * progress)
+        turn = slice(step % level.skip, None, level.skip)
+        x, share = points[:, turn], weight[:, turn] * level.skip
+        with torch.enable_grad():
+            half = sample(v, x, True) / 2
+            residual = sample(first, x - half, False) - sample(second, x + half, False)
+            robust = (residual.square().sum(-1) + _ROBUST**2).sqrt()
+            scaled = v * level.nodes
+            smooth = level.bending * _bending(scaled) + _MEMBRANE * _stretching(scaled)
+            loss = (robust * share).sum() + smooth * len(v)
+            (v.grad,) = torch.autograd.grad(loss, v)
+        optimizer.step()
+    return v.detach()
+
+
+def _reduce(volume: Tensor, factor: int) -> Tensor:
+    """Volumes averaged over factor³ cells, then blurred by a Gaussian of one cell."""
+    volume = functional.avg_pool3d(volume, factor)
+    channels = volume.shape[1]
+    place = torch.arange(-3.0, 4.0, device=volume.device)
+    kernel = torch.exp(-0.5 * place.square())
+    kernel = (kernel / kernel.sum()).expand(channels, 1, -1)
     for axis in range(3):
-        shape = [1, 1, 1]
-        shape[axis] = -1
-        pad = [radius if a == axis else 0 for a in range(3)]
+        shape = [7 if a == axis else 1 for a in range(3)]
+        padding = [3 if a == axis else 0 for a in range(3)]
         volume = functional.conv3d(
-            volume, k.reshape(volume.shape[1], 1, *shape), padding=pad, groups=volume.shape[1]
+            volume, kernel.reshape(channels, 1, *shape), padding=padding, groups=channels
         )
-    return volume
+    return volume * volume.new_tensor([1.0, *[_COLOUR] * 3])[:, None, None, None]
 
 
-def sample(grid: Tensor, points: Tensor, align: bool) -> Tensor:
-    """Trilinear values [B, N, C] of grids [B, C, S, S, S] (z, y, x) at points [B, N, 3] (x, y, z)
-    in the unit cube; beyond it the border's. align: nodes on the cube's corners, else in the
-    middle of cells."""
-    where = (points * 2 - 1)[:, None, None]
-    value = functional.grid_sample(
-        grid, where, mode="bilinear", padding_mode="border", align_corners=align
-    )
-    return value[:, :, 0, 0].transpose(1, 2)
+def _cells(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Centres [B, N, 3] of the cells in or next to either body, and weights [B, N] of sum 1.
+
+    N is that of the pair with most of them; the other pairs' rows are filled up at weight 0.
+    """
+    side = first.shape[-1]
+    either = functional.max_pool3d(torch.maximum(first[:, :1], second[:, :1]), 3, 1, 1)
+    near = either.flatten(1) > _OCCUPIED
+    counts = near.sum(1)
+    most = max(int(counts.max()), 1)
+    index = torch.argsort((~near).to(torch.uint8), dim=1, stable=True)[:, :most]
+    valid = torch.arange(most, device=near.device) < counts[:, None]
+    corner = torch.stack([index % side, index // side % side, index // side**2], -1)
+    return (corner + 0.5) / side, valid / counts.clamp(min=1)[:, None]
 
 
-def bending(v: Tensor) -> Tensor:
-    """Mean squared second differences of v [B, 3, G, G, G]: zero for affine motion."""
+def _bending(v: Tensor) -> Tensor:
+    """Mean squared second differences of v [B, 3, G, G, G]."""
     total = v.new_zeros(())
     for axis in (2, 3, 4):
         total = total + v.diff(n=2, dim=axis).square().mean()
@@ -79,64 +168,6 @@ def bending(v: Tensor) -> Tensor:
     return total
 
 
-def membrane(v):
-    return sum(v.diff(dim=a).square().mean() for a in (2, 3, 4))
-
-
-def _pad(mask):
-    counts = mask.sum(1)
-    n = int(counts.max())
-    idx = torch.argsort((~mask).to(torch.uint8), dim=1, stable=True)[:, :n]
-    valid = torch.arange(n)[None] < counts[:, None]
-    return idx, valid
-
-
-def register(
-    first,
-    second,
-    nodes=(8, 16, 32),
-    sides=(16, 32, 64),
-    iters=(60, 50, 40),
-    bend=1.0,
-    memb=0.05,
-    lr=0.25,
-    sig=(1.0, 1.0, 1.0),
-    cw=1.0,
-    init=None,
-    log=False,
-):
-    B = len(first)
-    v = torch.zeros(B, 3, nodes[0], nodes[0], nodes[0]) if init is None else init
-    w = torch.tensor([1.0, cw, cw, cw])
-    for G, S, n, s in zip(nodes, sides, iters, sig):
-        a, b = [
-            blur(x if x.shape[-1] == S else functional.adaptive_avg_pool3d(x, S), s)
-            for x in (first, second)
-        ]
-        a, b = [x * w[:, None, None, None] for x in (a, b)]
-        occ = (
-            functional.max_pool3d(torch.maximum(a[:, :1], b[:, :1]), 3, 1, 1)[:, 0].flatten(1)
-            > _OPAQUE
-        )
-        idx, valid = _pad(occ)
-        cells = torch.stack([idx % S, idx // S % S, idx // S**2], -1)
-        x = (cells + 0.5) / S
-        if v.shape[-1] != G:
-            v = functional.interpolate(v, size=(G, G, G), mode="trilinear", align_corners=True)
-        v = v.detach().clone().requires_grad_(True)
-        opt = torch.optim.Adam([v], lr=lr / S, betas=(0.9, 0.9))
-        weight = valid / valid.sum(1, keepdim=True)
-        for i in range(n):
-            opt.param_groups[0]["lr"] = lr / S * (1 if i < n // 2 else 0.4)
-            vx = sample(v, x, True)
-            r = sample(a, x - vx / 2, False) - sample(b, x + vx / 2, False)
-            data = (r.square().sum(-1) + 1e-4).sqrt()
-            loss = (data * weight).sum()
-            # displacement in node spacings
-            reg = (bend * bending(v * G) + memb * membrane(v * G)) * B
-            opt.zero_grad()
-            (loss + reg).backward()
-            opt.step()
-        if log:
-            print(G, S, x.shape, "data", loss.item() / B, "reg", reg.item() / B)
-    return v.detach()
+def _stretching(v: Tensor) -> Tensor:
+    """Mean squared first differences of v [B, 3, G, G, G]."""
+    return sum((v.diff(dim=axis).square().mean() for axis in (2, 3, 4)), v.new_zeros(()))

@@ -1,9 +1,9 @@
 """A fitted field as one safetensors file.
 
 Tensors: `base` [rows, F] (when the field has one), `slices` [n, rows, F] with `slice_index` [n]
-(slices that are zero throughout are left out), `w1`, `b1`, `w2`, `b2`. Metadata: the field's
-settings as JSON, the number of slices, and whether time loops. Space is the cube [−bound, bound]³
-in world units, time is [0, 1], density is in 1/world unit.
+(beside a base, slices that are zero throughout are left out), and the weights of the perceptron. Metadata: the
+field's settings as JSON, the number of slices, and whether time loops. Space is the cube
+[−bound, bound]³ in world units, time is [0, 1], density is in 1/world unit.
 """
 
 import json
@@ -20,14 +20,19 @@ from animate124.media.tensors import load_tensors, save_tensors
 from animate124.settings import FieldSettings, parse
 
 KIND, VERSION = "radiance-field", 1
-_WEIGHTS = ("w1", "b1", "w2", "b2")
+
+
+def _weights(field: RadianceField) -> dict[str, torch.Tensor]:
+    return {f"head.{name}": weight for name, weight in field.head.named_parameters()}
 
 
 def save_field(path: str | os.PathLike, field: RadianceField, settings: FieldSettings) -> None:
     """Write the field atomically; the same field gives the same bytes."""
     grid = field.grid
-    kept = [k for k, table in enumerate(grid.slices) if bool(table.any())]
-    tensors = {name: getattr(field, name).detach() for name in _WEIGHTS}
+    # Without a base a fresh field's slices are not zero, so each has to be told.
+    tables = enumerate(grid.slices)
+    kept = [k for k, table in tables if grid.base is None or bool(table.any())]
+    tensors = {name: weight.detach() for name, weight in _weights(field).items()}
     tensors["slice_index"] = torch.tensor(kept, dtype=torch.int64)
     empty = torch.zeros(0, grid.levels.rows, grid.levels.features)
     tensors["slices"] = torch.stack([grid.slices[k].detach() for k in kept]) if kept else empty
@@ -51,19 +56,30 @@ def load_field(
     tensors do not fit its own settings.
     """
     tensors, metadata = load_tensors(path, KIND, VERSION, finite=True)
-    settings = parse(FieldSettings, json.loads(metadata["settings"]))
-    field, occupancy = build_field(settings, int(metadata["slices"]), json.loads(metadata["loop"]))
-    targets = {name: getattr(field, name) for name in _WEIGHTS}
+    try:
+        settings = parse(FieldSettings, json.loads(metadata["settings"]))
+        slices, loop = int(metadata["slices"]), bool(json.loads(metadata["loop"]))
+        if slices < 1:
+            raise ValueError(f"it has {slices} slices")
+    except (KeyError, ValueError, UserError) as error:
+        raise UserError(
+            f"The field {path} does not tell how it is built ({error}): fit the scene again."
+        ) from error
+    field, occupancy = build_field(settings, slices, loop)
+    targets = _weights(field)
     if field.grid.base is not None:
         targets["base"] = field.grid.base
+    shapes = {name: target.shape for name, target in targets.items()}
     index = tensors.get("slice_index", torch.zeros(0)).tolist()
+    shapes["slices"] = (len(index), *field.grid.slices[0].shape)
+    for name, shape in shapes.items():
+        if name not in tensors or tensors[name].shape != shape:
+            raise UserError(f"The field {path} lacks a fitting '{name}': fit the scene again.")
+    if sorted(set(index)) != index or not set(index) <= set(range(slices)):
+        raise UserError(f"The field {path} has slices out of order: fit the scene again.")
     with torch.no_grad():
         for name, target in targets.items():
-            if name not in tensors or tensors[name].shape != target.shape:
-                raise UserError(f"The field {path} lacks a fitting '{name}': fit the scene again.")
             target.copy_(tensors[name])
-        if len(index) != len(tensors["slices"]) or any(k >= len(field.grid.slices) for k in index):
-            raise UserError(f"The field {path} has slices out of order: fit the scene again.")
         for k, table in zip(index, tensors["slices"], strict=True):
             field.grid.slices[k].copy_(table)
     field.to(device)

@@ -3,21 +3,24 @@
 import hashlib
 import json
 import os
+import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import animate124
-from animate124 import runtime, training
+from animate124 import checkpoints, runtime, training
 from animate124.errors import UserError
 from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import RadianceField
 from animate124.fields.store import save_field
 from animate124.geometry.cameras import Cameras
 from animate124.geometry.trajectories import orbit_views
-from animate124.media.files import clean_stale, ensure_folder, write_json
+from animate124.media.files import TEMP_PREFIX, clean_stale, ensure_folder, write_json
 from animate124.media.images import contact_sheet, write_png
 from animate124.media.video import write_video
 from animate124.metrics import baselines
@@ -35,15 +38,16 @@ SHEET_COLUMNS = 8
 
 def work_folder(out: Path) -> Path:
     """Where a fit into `out` keeps its checkpoint, log and previews: beside it, not in it."""
+    out = out.resolve()  # so that "." has a name
     return out.parent / f".{out.name}.work"
 
 
 def fit(bundle_folder: Path, out: Path, settings: FitSettings, device: str = "cpu") -> dict:
     """Fit a field to the bundle's fit views and times; score it on the held-out ones.
 
-    Writes the files named in OUTPUTS and, last, metrics.json into `out`. Killed at any moment and
-    run again, it goes on from its last checkpoint and ends with the same files. Returns the
-    metrics.
+    Writes the files named in OUTPUTS and, last, metrics.json into `out`; what an earlier run left
+    there stays until all of them are written. Killed at any moment and run again, it goes on from
+    its last checkpoint and ends with the same files. Returns the metrics.
 
     Raises:
         UserError: a bundle that is missing or damaged, settings that do not fit it, an output
@@ -51,54 +55,74 @@ def fit(bundle_folder: Path, out: Path, settings: FitSettings, device: str = "cp
     """
     began = time.perf_counter()
     bundle = read_bundle(bundle_folder)
-    _claim(out)
     task = FitTask(bundle, settings, device)
+    _check_target(out)
     work = work_folder(out)
     record = (bundle.folder / "bundle.json").read_bytes()
     report = training.run(task, settings.train, work, _fingerprint(record, settings, device))
     field, occupancy = task.trained()
-    save_field(out / "field.safetensors", field, settings.field)
     result = _held_out(field, occupancy, bundle, task, settings)
     scores = _scores(result, bundle, task)
-    _sheet(out / "sheet.png", result, bundle, task)
-    _videos(out, field, occupancy, settings, static=settings.frame is not None)
-    write_json(out / "settings.json", settings.model_dump(mode="json"))
-    metrics = {
-        **scores.pop("result"),
-        "baselines": scores,
-        "caption": bundle.record.caption,
-        "bundle": bundle.folder.name,
-        "steps": report.steps,
-        "loss": sum(report.losses.values()),
-        "settings_digest": digest(settings),
-        "version": animate124.__version__,
-        "seconds": round(report.seconds, 3),
-        "seconds_outputs": round(time.perf_counter() - began - report.seconds, 3),
-        "peak_memory_mib": round(runtime.peak_memory_mib(), 1),
-    }
-    write_json(out / SCORES, metrics)
+    with checkpoints.locked(work), _staged(out) as folder:
+        save_field(folder / "field.safetensors", field, settings.field)
+        _sheet(folder / "sheet.png", result, bundle, task)
+        _videos(folder, field, occupancy, settings, static=settings.frame is not None)
+        write_json(folder / "settings.json", settings.model_dump(mode="json"))
+        metrics = {
+            **scores.pop("result"),
+            "baselines": scores,
+            "caption": bundle.record.caption,
+            "bundle": bundle.folder.name,
+            "steps": report.steps,
+            "loss": sum(report.losses.values()),
+            "settings_digest": digest(settings),
+            "version": animate124.__version__,
+            "seconds": round(report.seconds, 3),
+            "seconds_outputs": round(time.perf_counter() - began - report.seconds, 3),
+            "peak_memory_mib": round(runtime.peak_memory_mib(), 1),
+        }
+        write_json(folder / SCORES, metrics)
     training.finish(work)
     return metrics
 
 
-def _claim(out: Path) -> None:
-    """Make sure `out` can be written, and is not somebody else's folder."""
+def _check_target(out: Path) -> None:
+    """Make sure that `out` can be written and is not somebody else's folder; changes nothing."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give a folder for the results.")
+    folder = out if out.is_dir() else ensure_folder(out.parent)
+    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+        raise UserError(f"The folder {folder} cannot be written: change its permissions.")
     known = {*OUTPUTS, SCORES}
-    if out.is_dir() and (strange := [p.name for p in out.iterdir() if p.name not in known]):
-        strange = [n for n in strange if not n.startswith(".")]
-        if strange:
-            raise UserError(
-                f"The folder {out} holds other files ('{sorted(strange)[0]}'): give an empty or new "
-                "folder for the results."
-            )
+    entries = [p for p in out.iterdir() if not p.name.startswith(".")] if out.is_dir() else []
+    if strange := sorted(p.name for p in entries if p.name not in known or p.is_dir()):
+        raise UserError(
+            f"The folder {out} holds other files ('{strange[0]}'): give an empty or new folder for "
+            "the results."
+        )
+
+
+@contextmanager
+def _staged(out: Path) -> Iterator[Path]:
+    """A folder within `out` to write everything to; its files move out of it when the block ends.
+
+    So an error leaves what an earlier run wrote whole. The scores go first and come last: where
+    they are, all files are of one run, whenever it may have been killed.
+    """
+    fresh = not out.exists()
     ensure_folder(out)
-    if not os.access(out, os.W_OK):
-        raise UserError(f"The folder {out} cannot be written: change its permissions.")
     clean_stale(out)
-    # Results of an earlier run must not pass for those of this one while it is under way.
-    (out / SCORES).unlink(missing_ok=True)
+    folder = ensure_folder(out / f"{TEMP_PREFIX}results")
+    try:
+        yield folder
+        (out / SCORES).unlink(missing_ok=True)
+        for name in (*OUTPUTS, SCORES):
+            os.replace(folder / name, out / name)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        if fresh:
+            with suppress(OSError):  # it is not empty, which is what we hope for
+                out.rmdir()
 
 
 def _fingerprint(record: bytes, settings: FitSettings, device: str) -> str:
@@ -173,7 +197,7 @@ def _videos(
     static: bool,
 ) -> None:
     """video.mp4 orbits once while time runs once; turntable.mp4 orbits at t = 0."""
-    device = field.w1.device
+    device = field.device
     count, size = settings.video_frames, settings.video_size
     cameras = Cameras(orbit_views(count, elevation=10.0), 40.0, size, size).to(device)
     running = torch.arange(count) / (count if field.grid.loop else count - 1)

@@ -27,6 +27,12 @@ class FitTask(Task):
 
     def __init__(self, bundle: Bundle, settings: FitSettings, device: str) -> None:
         self.settings, self.seed, self.device = settings, settings.train.seed, device
+        for part in ("fit_views", "held_out_views", "fit_frames", "held_out_frames"):
+            if len(getattr(bundle, part)) == 0:
+                raise UserError(
+                    f"The truth bundle {bundle.folder} has no {part.replace('_', ' ')}: render it "
+                    "again with --force."
+                )
         frames = bundle.fit_frames
         if settings.frame is not None:
             if settings.frame >= len(frames):
@@ -100,7 +106,7 @@ class FitTask(Task):
         opacity = result.opacity.reshape(-1, per_pixel).mean(1)[:, None]
         error = colour + (1 - opacity) * background
         error = error - (target[:, :3] + (1 - target[:, 3:]) * background)
-        return {"rgb": error.square().mean()}
+        return {"rgb": error.square().mean(), "spread": settings.spread * result.spread()}
 
     def _subpixels(self, pixel: Tensor, generator: torch.Generator) -> Tensor:
         """Jittered points [G, n, s², 2] on an s × s grid inside pixels [G, n]."""
