@@ -45,7 +45,9 @@ class FieldSettings(Settings):
     encoding: Literal["grid", "tcnn"] = setting(
         "grid", "grid runs everywhere; tcnn is tinycudann's, on CUDA only, and stays there", None
     )
-    levels: int = setting(8, "Levels of the multi-resolution grid", "levels", ge=1, le=16)
+    levels: int = setting(
+        8, "Levels of the multi-resolution grid", "levels", ge=2, le=16, multiple_of=2
+    )
     coarsest: int = setting(8, "Cells per axis of the first level", "cells", ge=2, le=512)
     finest: int = setting(128, "Cells per axis of the last level", "cells", ge=2, le=4096)
     log2_size: int = setting(
@@ -60,7 +62,9 @@ class FieldSettings(Settings):
     base: bool = setting(
         True, "Slices hold the difference to one static table (no: each stands alone)", None
     )
-    bound: float = setting(0.75, "Half edge of the cube that is rendered", "world units", gt=0)
+    bound: float = setting(
+        0.75, "Half edge of the cube that is rendered", "world units", gt=0, le=2
+    )
     step: float = setting(
         0.02, "Distance between samples along a ray", "world units", ge=0.002, le=0.2
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import steps
 import torch
-from timing import interleaved, medians
+from timing import interleaved
 from torch import Tensor
 from torch_encode import FEW, FORMULATIONS, Formulation, corners, encode, our_levels
 
@@ -53,18 +53,21 @@ def race(quick: bool) -> tuple[Formulation, dict[str, float | str]]:
         return lambda: run(lambda: encode(x, table, levels, how))
 
     heats = {how: torchs(how) for how in (FEW if quick else FORMULATIONS)}
-    first = medians(interleaved(heats, 1 if quick else 2))
+    first = interleaved(heats, 1).cpu
     best = sorted(heats, key=first.__getitem__)[:4]
     rounds = 3 if quick else 21
-    final = medians(interleaved({"ours": ours} | {how: heats[how] for how in best}, rounds))
-    winner = min(best, key=final.__getitem__)
-    slow = medians(interleaved({"readable": readable}, 1 if quick else 3))["readable"]
+    final = interleaved({"ours": ours} | {how: heats[how] for how in best}, rounds)
+    winner = min(best, key=final.wall.__getitem__)
+    slow = interleaved({"readable": readable}, 1 if quick else 3).wall["readable"]
     figures: dict[str, float | str] = {
         "encode_samples": float(SAMPLES),
-        "encode_ms": final["ours"],
-        "torch_encode_ms": final[winner],
+        "encode_ms": final.wall["ours"],
+        "encode_cpu_ms": final.cpu["ours"],
+        "torch_encode_ms": final.wall[winner],
+        "torch_encode_cpu_ms": final.cpu[winner],
         "torch_encode_formulation": str(winner),
-        "encode_vs_torch": final[winner] / final["ours"],
+        "encode_vs_torch": final.wall[winner] / final.wall["ours"],
+        "encode_vs_torch_cpu": final.cpu[winner] / final.cpu["ours"],
         "reference_encode_ms": slow,
     }
     if not quick and (shutil.which("g++") or shutil.which("clang++")):
@@ -108,7 +111,7 @@ def compiled(
 
     fused()
     seconds = time.perf_counter() - start
-    t = medians(interleaved({"ours": ours, "compiled": fused}, rounds))
+    t = interleaved({"ours": ours, "compiled": fused}, rounds).wall
     return {
         "torch_encode_compile_ms": t["compiled"],
         "torch_encode_compile_seconds": seconds,

@@ -15,7 +15,7 @@ import animate124  # noqa: F401  first: it settles threads and malloc before num
 # isort: split
 import steps
 import torch
-from timing import interleaved, medians
+from timing import interleaved
 
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit, rays
 
@@ -65,15 +65,14 @@ def measure(slices: int, rounds: int) -> dict[str, float]:
     forget_peak()
     model, batch = model_and_batch(slices)
     times = interleaved({"step": lambda: model.step(batch), "adam": model.adam.step}, rounds)
-    result = {f"{k}_ms": v for k, v in medians(times).items()}
+    result = {f"{k}_ms": v for k, v in times.wall.items()}
     result["samples"] = float(model.samples[-1])
     result["memory_mib"] = resident_mib("VmHWM") - before
     result["adam_bytes"] = state_bytes(model.adam)
     for table in model.field.grid.slices:
         if table.grad is None:
             table.grad = torch.zeros_like(table)
-    dense = medians(interleaved({"dense": model.adam.step}, rounds))
-    result["dense_adam_ms"] = dense["dense"]
+    result["dense_adam_ms"] = interleaved({"dense": model.adam.step}, rounds).wall["dense"]
     result["dense_memory_mib"] = resident_mib("VmHWM") - before
     result["dense_adam_bytes"] = state_bytes(model.adam)
     return result

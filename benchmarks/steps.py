@@ -96,7 +96,7 @@ class Model:
         radiance, occupancy = build_field(SETTINGS, slices, True, g)
         if occupancy_slices:
             occupancy = _empty_occupancy(occupancy_slices)
-        heads = [radiance.head.w1, radiance.head.b1, radiance.head.w2, radiance.head.b2]
+        heads = list(radiance.head.parameters())
         return Model(radiance, occupancy, optimiser(list(radiance.grid.parameters()), heads), g)
 
     def refresh(self) -> None:
@@ -161,10 +161,9 @@ class Model:
         marks.append(clock())
         features = dispatch.encode(points, tables, starts, LEVELS, LEVELS.levels)
         marks.append(clock())
-        f = self.field
-        raw = dispatch.mlp(features, f.head.w1, f.head.b1, f.head.w2, f.head.b2)
+        raw = self.field.head(features)
         marks.append(clock())
-        sigma, colour = f._density(raw, points), torch.sigmoid(raw[:, 1:])
+        sigma, colour = self.field._density(raw, points), torch.sigmoid(raw[:, 1:])
         marks.append(clock())
         rgb, opacity, _, _ = dispatch.composite(sigma, colour, distances, offsets, STEP)
         marks.append(clock())

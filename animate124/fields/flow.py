@@ -15,7 +15,8 @@ from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import RadianceField
 from animate124.fields.register import NODES, register, sample, solid_features
 
-_ROUNDS = 4  # of the fixed-point iterations that find a chord through a point
+_ROUNDS = 5  # of the fixed-point iterations that find a chord through a point, in queries
+_CAREFUL_ROUNDS = 10  # and from a chord's beginning, outside of them
 _SIDE = 64  # cells per edge of the volumes that are registered
 _AT_ONCE = 16  # intervals registered together: bounds the memory, whatever the number of slices
 
@@ -55,9 +56,12 @@ class FlowField:
         middle = points[None]
         for _ in range(_ROUNDS):
             v, a, b = sample(paths, middle, True).split(3, -1)
-            middle = points - ((u - 0.5) * v + before * a - after * b)
-        v = sample(paths[:, :3], middle, True)
-        return (middle - v / 2)[0].clamp(0, 1), (middle + v / 2)[0].clamp(0, 1)
+            moved = u * v + before * a - after * b  # since slice k
+            middle = points - moved + v / 2
+        # Measured from the point, so that the ends are exact at u = 0 and 1 even where motion is so
+        # uneven that the rounds do not converge.
+        start = points - moved[0]
+        return start.clamp(0, 1), (start + v[0]).clamp(0, 1)
 
     @torch.no_grad()
     def query(self, points: Tensor, times: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
@@ -133,7 +137,7 @@ def _centres(side: int, device: torch.device) -> Tensor:
 def _leave(chords: Tensor, points: Tensor) -> Tensor:
     """Chords [B, N, 3] that begin at points [B, N, 3]."""
     v = sample(chords, points, True)
-    for _ in range(_ROUNDS):
+    for _ in range(_CAREFUL_ROUNDS):
         v = sample(chords, points + v / 2, True)
     return v
 

@@ -4,6 +4,8 @@ All samples of a frame share t, so the two neighbouring slices are blended once 
 lookup that follows is a plain 3D encode: exact, and K does not enter its cost.
 """
 
+import mmap
+
 import torch
 from torch import Tensor, nn
 
@@ -29,6 +31,16 @@ def slice_weights(times: Tensor, slices: int, loop: bool) -> list[tuple[int, int
         high = (low + 1) % slices if loop else min(low + 1, slices - 1)
         result.append((low % slices, high, weight))
     return result
+
+
+def _reserved_zeros(rows: int, features: int) -> Tensor:
+    """Float zeros [rows, features] that take memory only once they are written.
+
+    torch.zeros writes them at once, and so does calloc on a heap that grows in large steps.
+    """
+    return torch.frombuffer(mmap.mmap(-1, rows * features * 4), dtype=torch.float32).view(
+        rows, features
+    )
 
 
 class _Blend(torch.autograd.Function):
@@ -80,8 +92,9 @@ class TimeGrid(nn.Module):
         shape = (levels.rows, levels.features)
         start = (torch.rand(shape, generator=generator) * 2 - 1) * 1e-4
         self.base = nn.Parameter(start) if base else None
-        first = torch.zeros if base else lambda s: start.clone()
-        self.slices = nn.ParameterList(nn.Parameter(first(shape)) for _ in range(slices))
+        self.slices = nn.ParameterList(
+            nn.Parameter(_reserved_zeros(*shape) if base else start.clone()) for _ in range(slices)
+        )
 
     def plan(self, times: Tensor) -> list[tuple[int, int, float]]:
         """(slice, next slice, weight of the next) for each time of `times` [G]."""

@@ -81,7 +81,7 @@ def solid_features(density: Tensor, colour: Tensor, cell: float) -> Tensor:
     seen = torch.exp(-hidden) * -torch.expm1(-depth)
     paint = torch.cat([seen[:, None], seen[:, None] * colour], 1)
     total, coarse, share = paint.clone(), paint, 1.0
-    while coarse.shape[-1] > 8:
+    while coarse.shape[-1] > 1:
         # The nearest colour counts: each coarser average weighs little beside the one before.
         coarse, share = functional.avg_pool3d(coarse, 2), share * 0.05
         total += share * functional.interpolate(coarse, paint.shape[2:], mode="trilinear")

@@ -21,6 +21,11 @@ def _columns(x: Tensor) -> np.ndarray:
     return x.detach().t().contiguous().numpy()
 
 
+def _pairs(tables: np.ndarray) -> np.ndarray:
+    """The two features of each row as one element: [G, rows, 2] -> [G, rows]; no copy."""
+    return tables.view(np.float64)[..., 0]
+
+
 def _segments(starts: np.ndarray) -> np.ndarray:
     """Cut groups into tasks: int64 [S, 3] of (group, from, to)."""
     rows = [
@@ -37,7 +42,7 @@ class _Encode(torch.autograd.Function):
         columns, begins = _columns(x), starts.numpy()
         out = np.empty((levels.width, len(x)), np.float32)
         cpu_encode.forward(
-            columns, tables.detach().numpy(), _segments(begins.tolist()),
+            columns, _pairs(tables.detach().contiguous().numpy()), _segments(begins.tolist()),
             levels.resolutions, levels.hashed, levels.offsets, active, out,
         )  # fmt: skip
         ctx.saved = columns, begins, levels, active, tables.shape
@@ -49,7 +54,7 @@ class _Encode(torch.autograd.Function):
         out = np.empty(shape, np.float32)
         cpu_encode.backward(
             columns, _columns(gradient), begins,
-            levels.resolutions, levels.hashed, levels.offsets, active, out,
+            levels.resolutions, levels.hashed, levels.offsets, active, _pairs(out),
         )  # fmt: skip
         return None, torch.from_numpy(out), None, None, None
 
@@ -112,9 +117,13 @@ def march(
         raise ValueError(f"march: {longest} steps of {step} cross the cube, above {MAX_SAMPLES}")
     scratch = np.empty((len(o), longest), np.float32)
     b, s = np.float32(bound), np.float32(step)
+    grid, limits, rows = density.numpy(), threshold.numpy(), groups.numpy()
+    across = -(-grid.shape[1] >> cpu_march.SHIFT)
+    blocks = np.zeros((len(grid), across, across, across), np.bool_)
+    cpu_march.fill_blocks(grid, limits, np.unique(rows), blocks)
     counts = cpu_march.march(
-        o, d, groups.numpy(), density.numpy(), threshold.numpy(), boxes.numpy(), b, s,
-        jitter.numpy(), np.float32(stop), scratch,
+        o, d, rows, grid, limits, blocks, boxes.numpy(), b, s, jitter.numpy(), np.float32(stop),
+        scratch,
     )  # fmt: skip
     offsets = np.concatenate([[0], np.cumsum(counts)])
     distances = np.empty(offsets[-1], np.float32)

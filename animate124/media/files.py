@@ -90,7 +90,12 @@ def ensure_folder(path: str | os.PathLike) -> Path:
     """
     path = Path(path)
     with _explain("make the folder", path):
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except FileNotFoundError as error:  # as below /proc
+            raise UserError(
+                f"Cannot make the folder {path}: this place takes no folders: choose another path."
+            ) from error
     return path
 
 

@@ -87,14 +87,15 @@ def fit(bundle_folder: Path, out: Path, settings: FitSettings, device: str = "cp
 
 
 def _check_target(out: Path) -> None:
-    """Make sure that `out` can be written and is not somebody else's folder; changes nothing."""
-    if out.exists() and not out.is_dir():
+    """Make sure that `out` can be written and is not somebody else's folder; makes its parents."""
+    there = os.path.isdir(out)  # unlike Path.is_dir, it does not raise for a name that is too long
+    if not there and os.path.exists(out):
         raise UserError(f"{out} is a file: give a folder for the results.")
-    folder = out if out.is_dir() else ensure_folder(out.parent)
+    folder = out if there else ensure_folder(out.parent)
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise UserError(f"The folder {folder} cannot be written: change its permissions.")
     known = {*OUTPUTS, SCORES}
-    entries = [p for p in out.iterdir() if not p.name.startswith(".")] if out.is_dir() else []
+    entries = [p for p in out.iterdir() if not p.name.startswith(".")] if there else []
     if strange := sorted(p.name for p in entries if p.name not in known or p.is_dir()):
         raise UserError(
             f"The folder {out} holds other files ('{strange[0]}'): give an empty or new folder for "

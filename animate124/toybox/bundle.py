@@ -293,13 +293,15 @@ def _file_record(path: Path) -> FileRecord:
 
 def _read_record(folder: Path) -> Record:
     path = folder / RECORD
-    if not path.is_file():
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+    except PermissionError as error:
+        raise UserError(f"{path} may not be read: change its permissions.") from error
+    except OSError as error:
         raise UserError(
             f"There is no truth bundle at {folder} ({RECORD} is missing): check the path or write "
             "it with `animate124 toybox render`."
-        )
-    try:
-        raw = json.loads(path.read_text("utf-8"))
+        ) from error
     except ValueError as error:
         raise UserError(
             f"{path} is damaged ({error}): render the bundle again with --force."
@@ -330,7 +332,11 @@ def _check_file(folder: Path, name: str, record: Record) -> None:
         raise UserError(
             f"{path} has {size} bytes where {RECORD} says {record.files[name].bytes}: {again}"
         )
-    if _file_record(path) != record.files[name]:
+    try:
+        found = _file_record(path)
+    except PermissionError as error:
+        raise UserError(f"{path} may not be read: change its permissions.") from error
+    if found != record.files[name]:
         raise UserError(f"{path} is damaged (its checksum differs from {RECORD}): {again}")
 
 

@@ -329,12 +329,19 @@ WRONG_SETTINGS = {
     "text for a number": (["--set", "rays=many"], ("'rays' cannot be 'many'", "≥ 16")),
     "no subsamples": (["--set", "subsamples=0"], ("'subsamples' cannot be '0'", "≥ 1 and ≤ 8")),
     "NaN": (["--set", "lr=nan"], ("'lr' cannot be", "a number > 0")),
-    "a switch for a number": (config("rays: yes"), ("'rays' cannot be True", "a whole number")),
+    "a switch for a number": (
+        config("refresh_every: yes"),
+        ("'refresh_every' cannot be True", "a whole number ≥ 1"),
+    ),
     "no equals sign": (["--set", "rays"], ("'rays' is not of the form key=value",)),
     "a group for a value": (["--set", "field=3"], ("'field' cannot be '3'", "it is a group, of")),
     "an odd width": (
         ["--set", "field.hidden=6"],
         ("'field.hidden' cannot be '6'", "multiple of 4"),
+    ),
+    "an encoding that there is not": (
+        ["--set", "field.encoding=hash"],
+        ("'field.encoding' cannot be 'hash'", "one of grid, tcnn"),
     ),
     "an odd number of levels": (
         ["--set", "field.levels=3"],
@@ -449,6 +456,16 @@ def test_no_permission(animate124, place, locked, out, words):
         path.chmod(mode)
     assert status == 2
     assert_one_sentence(errors, words)
+    assert place.tree() == before
+
+
+def test_bundle_name_too_long(animate124, place):
+    before = place.tree()
+    arguments = fit_arguments()
+    arguments[1] = "x" * 300
+    status, errors = animate124(*arguments)
+    assert status == 2
+    assert_one_sentence(errors, ("no truth bundle at xxx", "check the path"))
     assert place.tree() == before
 
 
@@ -646,7 +663,7 @@ def test_wrong_use(animate124, place, name):
 
 
 def test_the_real_process_says_the_same(place):
-    """Once as a process of its own, where nothing is loaded before and the status is the shell's."""
+    """Once as a process of its own, with nothing loaded before and the status that a shell sees."""
     flip(place.truth / "rgba.safetensors")
     before = place.tree()
     done = subprocess.run(

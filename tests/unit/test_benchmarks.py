@@ -43,7 +43,10 @@ def test_the_quick_field_benchmark_prints_every_figure(root):
         shares = [numbers[f"{step}_{part}_share"] for part in PARTS]
         assert sum(shares) == pytest.approx(1, abs=0.01)
     expected |= {f"slices_{k}_{name}" for k in (16, 64) for name in SLICES}
+    expected |= {"encode_cpu_ms", "torch_encode_cpu_ms", "encode_vs_torch_cpu"}
+    expected |= {"step_vs_published_cpu", "static_step_cpu_ms", "dynamic_step_cpu_ms"}
     assert expected <= set(numbers)
+    assert {"idle_cores_before", "idle_cores_after"} <= set(numbers)  # 0 on a busy machine
     assert all(numbers[key] > 0 for key in expected)
     # What does not depend on the machine: 16 slices of 64 are touched, and only they cost moments.
     assert numbers["slices_64_adam_bytes"] == numbers["slices_16_adam_bytes"]

@@ -392,7 +392,7 @@ DAMAGES = {
     "kind": (other_kind, "holds truth-rgba, not radiance-field"),
     "version": (other_version, f"has format version {VERSION + 1}, this program reads"),
     "NaN": (rewritten_head(w1=lambda w: w * math.nan), "'head.w1' .* holds NaN or infinity"),
-    "no weight": (rewritten_head(b2=None), "lacks a fitting 'b2': fit the scene again"),
+    "no weight": (rewritten_head(b2=None), "lacks a fitting 'head.b2': fit the scene again"),
     "no base": (rewritten(base=None), "lacks a fitting 'base'"),
     "no slices": (rewritten(slices=None), "lacks a fitting 'slices'"),
     "shape": (rewritten_head(w2=lambda w: w[:, 1:].clone()), "lacks a fitting 'head.w2'"),
