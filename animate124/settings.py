@@ -94,6 +94,9 @@ class FitSettings(Settings):
     spread: float = setting(
         0.03, "Weight of the loss that gathers each ray's weight at one surface", None, ge=0
     )
+    interpolation: Literal["flow", "blend"] = setting(
+        "flow", "Between slices: follow the motion found in the field, or blend", None
+    )
     refresh_every: int = setting(16, "Steps between occupancy refreshes", "steps", ge=1)
     field: FieldSettings = FieldSettings()
     train: TrainSettings = TrainSettings(steps=5000, preview_every=1000)

@@ -15,10 +15,12 @@ from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import RadianceField
 from animate124.fields.register import NODES, register, sample, solid_features
 
+UNITS = {"displacement": "world units, x y z, per interval between slices; nodes in z y x order"}
+
 _ROUNDS = 5  # of the fixed-point iterations that find a chord through a point, in queries
 _CAREFUL_ROUNDS = 10  # and from a chord's beginning, outside of them
 _SIDE = 64  # cells per edge of the volumes that are registered
-_AT_ONCE = 16  # intervals registered together: bounds the memory, whatever the number of slices
+_AT_ONCE = 8  # intervals registered together: bounds the memory, whatever the number of slices
 
 
 class FlowField:
@@ -36,7 +38,7 @@ class FlowField:
             raise ValueError(
                 f"displacement has shape {tuple(displacement.shape)}, not [{intervals}, 3, G, G, G]"
             )
-        self.field, self.bound = field, field.bound
+        self.field, self.grid, self.bound = field, field.grid, field.bound
         self.displacement = displacement.float()
         chords = self.displacement / (2 * field.bound)  # in cube edges
         bends = _bends(chords, field.grid.loop) if intervals else (chords, chords)
@@ -44,7 +46,16 @@ class FlowField:
 
     def plan(self, times: Tensor) -> list[tuple[int, int, float]]:
         """(slice, next slice, weight of the next) for each time of `times` [G]."""
-        return self.field.grid.plan(times)
+        return self.grid.plan(times)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the displacement is, which must be where the field is."""
+        return self.displacement.device
+
+    def state(self) -> dict[str, Tensor]:
+        """What to store beside the field: `displacement` float16, in the units named in UNITS."""
+        return {"displacement": self.displacement.half()}
 
     def ends(self, k: int, u: float, points: Tensor) -> tuple[Tensor, Tensor]:
         """Where the matter at `points` [N, 3] was at slice k and will be at its successor.
@@ -66,24 +77,25 @@ class FlowField:
     @torch.no_grad()
     def query(self, points: Tensor, times: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
         """Density and colour as `RadianceField.query`; without gradients."""
-        last = max(len(self.displacement), 1)  # slice k lies at t = k / last
+        plan = self.plan(times)
+        if all(u == 0 for *_, u in plan):
+            return self.field.query(points, times, starts)
         density, colour = [], []
-        for g, (low, high, u) in enumerate(self.plan(times)):
+        for g, (low, high, u) in enumerate(plan):
             x = points[int(starts[g]) : int(starts[g + 1])]
-            if u == 0:
-                where, at, shares = [x], [low], [1.0]
-            else:
-                where, at, shares = [*self.ends(low, u, x)], [low, high], [1 - u, u]
-            bounds = torch.arange(len(where) + 1, device=x.device) * len(x)
-            s, c = self.field.query(torch.cat(where), torch.tensor(at) / last, bounds)
-            if u:
-                s = s.view(2, -1) * torch.tensor(shares, device=s.device)[:, None]
-                c = (s[..., None] * c.view(2, -1, 3)).sum(0)
-                s = s.sum(0)
-                c = c / s.clamp(min=1e-12)[:, None]
-            density.append(s)
-            colour.append(c)
+            was, will_be = self.ends(low, u, x) if u else (x, x)
+            one, two = self._slice(low, was), self._slice(high, will_be)
+            shares = (1 - u) * one[0], u * two[0]
+            total = shares[0] + shares[1]
+            mixed = shares[0][:, None] * one[1] + shares[1][:, None] * two[1]
+            density.append(total)
+            colour.append(mixed / total.clamp(min=1e-12)[:, None])
         return torch.cat(density), torch.cat(colour)
+
+    def _slice(self, k: int, points: Tensor) -> tuple[Tensor, Tensor]:
+        """Density and colour of slice k of the field, which lies at t = k / intervals."""
+        time = torch.tensor([k / len(self.displacement)])
+        return self.field.query(points, time, torch.tensor([0, len(points)], device=points.device))
 
     @torch.no_grad()
     def scene_flow(self, k: int, points: Tensor) -> Tensor:
@@ -182,7 +194,7 @@ class FlowOccupancy:
         grids = torch.stack([self._moved(*entry) for entry in plan])
         threshold = grids.flatten(1).mean(1).clamp(max=self.occupancy.ceiling)
         boxes = torch.stack(
-            [self.occupancy._box(g > t) for g, t in zip(grids, threshold, strict=True)]
+            [self.occupancy.box(g > t) for g, t in zip(grids, threshold, strict=True)]
         )
         return grids, threshold, boxes, list(range(len(plan)))
 

@@ -83,7 +83,7 @@ class OccupancyGrid:
             flat[part] = torch.maximum(old, value)
             self.fresh[k] = True
             self.threshold[k] = flat.mean().clamp(max=self.ceiling)
-            self.boxes[k] = self._box(self.density[k] > self.threshold[k])
+            self.boxes[k] = self.box(self.density[k] > self.threshold[k])
 
     def rebuild(self, field: RadianceField, generator: torch.Generator, passes: int = 2) -> None:
         """Forget everything and ask every cell of every slice `passes` times, at random points."""
@@ -92,8 +92,8 @@ class OccupancyGrid:
             for k in range(len(self.density)):
                 self.refresh(field, [k], generator, explore=1.0)
 
-    def _box(self, occupied: Tensor) -> Tensor:
-        """World-space corners [2, 3] around the occupied cells; an empty box when there are none."""
+    def box(self, occupied: Tensor) -> Tensor:
+        """World-space corners [2, 3] around the occupied cells; no volume when there are none."""
         low, high = [], []
         for axis in (2, 1, 0):  # x, y, z of the [z, y, x] grid
             others = [a for a in range(3) if a != axis]

@@ -1,9 +1,10 @@
 """A fitted field as one safetensors file.
 
-Tensors: `base` [rows, F] (when the field has one), `slices` [n, rows, F] with `slice_index` [n]
-(beside a base, slices that are zero throughout are left out), and the weights of the perceptron. Metadata: the
-field's settings as JSON, the number of slices, and whether time loops. Space is the cube
-[−bound, bound]³ in world units, time is [0, 1], density is in 1/world unit.
+Tensors: `base` [rows, F] (when the field has one); `slices` [n, rows, F] with `slice_index` [n]
+(beside a base, slices that are zero throughout are left out); the weights of the perceptron, as
+`head.*`; `displacement` (world units, float16) when the field follows the motion between its slices
+(fields/flow.py). Metadata: the field's settings as JSON, the number of slices, and whether time
+loops. Space is the cube [−bound, bound]³ in world units, time is [0, 1], density is in 1/world unit.
 """
 
 import json
@@ -14,6 +15,7 @@ import torch
 from animate124 import runtime
 from animate124.errors import UserError
 from animate124.fields.build import build_field
+from animate124.fields.flow import FlowField, FlowOccupancy
 from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import RadianceField
 from animate124.media.tensors import load_tensors, save_tensors
@@ -26,8 +28,16 @@ def _weights(field: RadianceField) -> dict[str, torch.Tensor]:
     return {f"head.{name}": weight for name, weight in field.head.named_parameters()}
 
 
-def save_field(path: str | os.PathLike, field: RadianceField, settings: FieldSettings) -> None:
-    """Write the field atomically; the same field gives the same bytes."""
+def save_field(
+    path: str | os.PathLike,
+    field: RadianceField,
+    settings: FieldSettings,
+    displacement: torch.Tensor | None = None,
+) -> None:
+    """Write the field atomically; the same field gives the same bytes.
+
+    displacement: of the FlowField around it, if there is one.
+    """
     grid = field.grid
     # Without a base a fresh field's slices are not zero, so each has to be told.
     tables = enumerate(grid.slices)
@@ -38,6 +48,8 @@ def save_field(path: str | os.PathLike, field: RadianceField, settings: FieldSet
     tensors["slices"] = torch.stack([grid.slices[k].detach() for k in kept]) if kept else empty
     if grid.base is not None:
         tensors["base"] = grid.base.detach()
+    if displacement is not None:
+        tensors["displacement"] = displacement.half()
     metadata = {
         "settings": settings.model_dump_json(),
         "slices": str(len(grid.slices)),
@@ -49,7 +61,7 @@ def save_field(path: str | os.PathLike, field: RadianceField, settings: FieldSet
 
 def load_field(
     path: str | os.PathLike, device: torch.device | str = "cpu"
-) -> tuple[RadianceField, OccupancyGrid]:
+) -> tuple[RadianceField, OccupancyGrid] | tuple[FlowField, FlowOccupancy]:
     """Read a field; its occupancy grid is rebuilt by asking the field.
 
     Raises UserError for a file that is missing, damaged, of another kind or version, or whose
@@ -84,4 +96,10 @@ def load_field(
             field.grid.slices[k].copy_(table)
     field.to(device)
     occupancy.to(device).rebuild(field, runtime.generator(0, "occupancy", device=device))
-    return field, occupancy
+    if "displacement" not in tensors:
+        return field, occupancy
+    try:
+        flow = FlowField(field, tensors["displacement"].to(device))
+    except ValueError as error:
+        raise UserError(f"The field {path} has a bad motion ({error}): fit it again.") from error
+    return flow, FlowOccupancy(flow, occupancy)

@@ -1,14 +1,31 @@
 """Volume rendering of a radiance field: rays in, colour, opacity, depth and normals out."""
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from animate124.fields.occupancy import OccupancyGrid
-from animate124.fields.radiance import RadianceField
 from animate124.geometry.cameras import Cameras, forward, rays
 from animate124.kernels import dispatch
+
+
+class Field(Protocol):
+    """What is rendered: a RadianceField or a FlowField. bound: half edge of its cube."""
+
+    bound: float
+
+    def query(self, points: Tensor, times: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+        """Density and colour, as `RadianceField.query`."""
+        ...
+
+
+class Occupancy(Protocol):
+    """Where to look: an OccupancyGrid, or the FlowOccupancy that belongs to a FlowField."""
+
+    def at(self, times: Tensor) -> tuple[Tensor, Tensor, Tensor, list[int]]:
+        """Grids to march, as `OccupancyGrid.at`."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,8 +62,8 @@ class Rendered:
 
 
 def render_rays(
-    field: RadianceField,
-    occupancy: OccupancyGrid,
+    field: Field,
+    occupancy: Occupancy,
     times: Tensor,
     origins: Tensor,
     directions: Tensor,
@@ -73,16 +90,14 @@ def render_rays(
     )
     starts = offsets[::per_group].contiguous()
     sigma, colour = field.query(points, times, starts)
-    rgb, opacity, distance, weights = dispatch.composite(
-        sigma, colour, distances, offsets, step
-    )
+    rgb, opacity, distance, weights = dispatch.composite(sigma, colour, distances, offsets, step)
     return Rendered(rgb, opacity, distance, weights, distances, offsets)
 
 
 @torch.no_grad()
 def render_images(
-    field: RadianceField,
-    occupancy: OccupancyGrid,
+    field: Field,
+    occupancy: Occupancy,
     times: Tensor,
     cameras: Cameras,
     step: float,

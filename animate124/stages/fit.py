@@ -15,8 +15,7 @@ from torch import Tensor
 import animate124
 from animate124 import checkpoints, runtime, training
 from animate124.errors import UserError
-from animate124.fields.occupancy import OccupancyGrid
-from animate124.fields.radiance import RadianceField
+from animate124.fields.flow import FlowOccupancy, estimate_flow
 from animate124.fields.store import save_field
 from animate124.geometry.cameras import Cameras
 from animate124.geometry.trajectories import orbit_views
@@ -25,7 +24,7 @@ from animate124.media.images import contact_sheet, write_png
 from animate124.media.video import write_video
 from animate124.metrics import baselines
 from animate124.metrics.baselines import Split, Views
-from animate124.render.volume import render_images
+from animate124.render.volume import Field, Occupancy, render_images
 from animate124.settings import FitSettings, digest
 from animate124.stages.fit_task import FitTask, truth_image
 from animate124.toybox.bundle import Bundle, read_bundle
@@ -61,12 +60,18 @@ def fit(bundle_folder: Path, out: Path, settings: FitSettings, device: str = "cp
     record = (bundle.folder / "bundle.json").read_bytes()
     report = training.run(task, settings.train, work, _fingerprint(record, settings, device))
     field, occupancy = task.trained()
-    result = _held_out(field, occupancy, bundle, task, settings)
+    displacement = None
+    moving = field, occupancy
+    if settings.interpolation == "flow" and len(field.grid.slices) > 1:
+        flow = estimate_flow(field, occupancy)
+        displacement = flow.displacement
+        moving = flow, FlowOccupancy(flow, occupancy)
+    result = _held_out(*moving, bundle, task, settings)
     scores = _scores(result, bundle, task)
     with checkpoints.locked(work), _staged(out) as folder:
-        save_field(folder / "field.safetensors", field, settings.field)
+        save_field(folder / "field.safetensors", field, settings.field, displacement)
         _sheet(folder / "sheet.png", result, bundle, task)
-        _videos(folder, field, occupancy, settings, static=settings.frame is not None)
+        _videos(folder, *moving, settings, task)
         write_json(folder / "settings.json", settings.model_dump(mode="json"))
         metrics = {
             **scores.pop("result"),
@@ -132,8 +137,8 @@ def _fingerprint(record: bytes, settings: FitSettings, device: str) -> str:
 
 
 def _held_out(
-    field: RadianceField,
-    occupancy: OccupancyGrid,
+    field: Field,
+    occupancy: Occupancy,
     bundle: Bundle,
     task: FitTask,
     settings: FitSettings,
@@ -192,17 +197,18 @@ def _sheet(path: Path, result: Views, bundle: Bundle, task: FitTask) -> None:
 
 def _videos(
     out: Path,
-    field: RadianceField,
-    occupancy: OccupancyGrid,
+    field: Field,
+    occupancy: Occupancy,
     settings: FitSettings,
-    static: bool,
+    task: FitTask,
 ) -> None:
     """video.mp4 orbits once while time runs once; turntable.mp4 orbits at t = 0."""
-    device = field.device
     count, size = settings.video_frames, settings.video_size
-    cameras = Cameras(orbit_views(count, elevation=10.0), 40.0, size, size).to(device)
-    running = torch.arange(count) / (count if field.grid.loop else count - 1)
-    for name, times in (("video", running * (not static)), ("turntable", torch.zeros(count))):
+    cameras = Cameras(orbit_views(count, elevation=10.0), 40.0, size, size).to(task.device)
+    running = torch.arange(count) / (count if task.field.grid.loop else count - 1)
+    if settings.frame is not None:
+        running = torch.zeros(count)
+    for name, times in (("video", running), ("turntable", torch.zeros(count))):
         frames = (
             render_images(field, occupancy, times[k : k + 1], cameras[k], settings.field.step)[
                 "rgb"
