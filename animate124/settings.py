@@ -99,7 +99,7 @@ class FitSettings(Settings):
     )
     refresh_every: int = setting(16, "Steps between occupancy refreshes", "steps", ge=1)
     field: FieldSettings = FieldSettings()
-    train: TrainSettings = TrainSettings(steps=5000, preview_every=1000)
+    train: TrainSettings = TrainSettings(steps=3000, preview_every=1000)
     fps: float = setting(24.0, "Frame rate of the videos", "frames per second", gt=0, le=240)
     video_frames: int = setting(48, "Frames of each video", "frames", ge=2, le=1000)
     video_size: int = setting(128, "Edge of the videos", "pixels", ge=8, le=2048)

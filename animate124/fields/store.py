@@ -4,7 +4,7 @@ Tensors: `base` [rows, F] (when the field has one); `slices` [n, rows, F] with `
 (beside a base, slices that are zero throughout are left out); the weights of the perceptron, as
 `head.*`; `displacement` (world units, float16) when the field follows the motion between its slices
 (fields/flow.py). Metadata: the field's settings as JSON, the number of slices, and whether time
-loops. Space is the cube [−bound, bound]³ in world units, time is [0, 1], density is in 1/world unit.
+loops. Space is the cube [−bound, bound]³ in world units, time is [0, 1], density in 1/world unit.
 """
 
 import json

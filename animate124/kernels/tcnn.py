@@ -22,7 +22,10 @@ from torch import Tensor, nn
 
 from animate124.errors import UserError
 
-INSTALL = 'pip install "git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch"'
+INSTALL = (
+    "pip install --no-build-isolation "
+    '"git+https://github.com/NVlabs/tiny-cuda-nn/#subdirectory=bindings/torch"'
+)
 FUSED_WIDTHS = (16, 32, 64, 128)  # hidden widths that FullyFusedMLP has kernels for
 
 
