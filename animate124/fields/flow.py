@@ -178,12 +178,18 @@ class FlowOccupancy:
     """Where there is anything to see in a FlowField: the slices' occupancy, moved along.
 
     Answers `at` as an OccupancyGrid does. In between slices the densities of both grids are fetched
-    from where the cell's matter was and will be.
+    from where the cell's matter was and will be. The occupancy must not change any more: the latest
+    answer is kept, since several views of one moment usually follow each other.
     """
 
     def __init__(self, flow: FlowField, occupancy: OccupancyGrid):
         self.flow, self.occupancy = flow, occupancy
-        self._centres = _centres(occupancy.side, occupancy.density.device)
+        device = occupancy.density.device
+        self._centres = _centres(occupancy.side, device)
+        # Paths are smooth: they are followed from fewer points and interpolated.
+        self._coarse = max(occupancy.side // 2, 1)
+        self._starts = _centres(self._coarse, device)
+        self._latest: tuple[list, tuple] = [], ()
 
     @torch.no_grad()
     def at(self, times: Tensor) -> tuple[Tensor, Tensor, Tensor, list[int]]:
@@ -191,18 +197,27 @@ class FlowOccupancy:
         plan = self.flow.plan(times)
         if all(weight == 0 for *_, weight in plan):
             return self.occupancy.at(times)
+        if self._latest[0] == plan:
+            return self._latest[1]
         grids = torch.stack([self._moved(*entry) for entry in plan])
         threshold = grids.flatten(1).mean(1).clamp(max=self.occupancy.ceiling)
         boxes = torch.stack(
             [self.occupancy.box(g > t) for g, t in zip(grids, threshold, strict=True)]
         )
-        return grids, threshold, boxes, list(range(len(plan)))
+        self._latest = plan, (grids, threshold, boxes, list(range(len(plan))))
+        return self._latest[1]
 
     def _moved(self, low: int, high: int, u: float) -> Tensor:
         slices = self.occupancy.density
         if u == 0:
             return slices[low]
-        was, will_be = self.flow.ends(low, u, self._centres)
-        before = sample(slices[None, low : low + 1], was[None], False)
-        after = sample(slices[None, high : high + 1], will_be[None], False)
+        ends = [self._spread(e - self._starts) for e in self.flow.ends(low, u, self._starts)]
+        before = sample(slices[None, low : low + 1], ends[0][None], False)
+        after = sample(slices[None, high : high + 1], ends[1][None], False)
         return torch.lerp(before, after, u).view_as(slices[low])
+
+    def _spread(self, offset: Tensor) -> Tensor:
+        """Places [side³, 3] of all cells, from offsets [coarse³, 3] of the coarse ones."""
+        grid = offset.T.reshape(1, 3, *[self._coarse] * 3)
+        fine = functional.interpolate(grid, (self.occupancy.side,) * 3, mode="trilinear")
+        return self._centres + fine.flatten(2)[0].T

@@ -100,6 +100,6 @@ def load_field(
         return field, occupancy
     try:
         flow = FlowField(field, tensors["displacement"].to(device))
-    except ValueError as error:
+    except (ValueError, IndexError) as error:
         raise UserError(f"The field {path} has a bad motion ({error}): fit it again.") from error
     return flow, FlowOccupancy(flow, occupancy)

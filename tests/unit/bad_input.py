@@ -20,6 +20,7 @@ from animate124.toybox.characters import sample_clip
 SETTINGS = (
     *("field.levels=2", "field.finest=8", "field.log2_size=8", "field.hidden=4"),
     *("field.occupancy_side=8", "field.step=0.1", "rays=64", "subsamples=1"),
+    "interpolation=blend",
     *("video_frames=2", "video_size=8", "train.steps=2", "train.preview_every=0"),
 )
 EARLIER = {"metrics.json": b'{"psnr_fg": 30.0}\n', "video.mp4": b"of an earlier run"}

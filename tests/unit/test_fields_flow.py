@@ -310,4 +310,9 @@ def test_occupancy_follows_the_ball(moving):
     assert bool(occupied[ball].all())
     low, high = (boxes[rows[0]] / (2 * BOUND) + 0.5)[:, 0].tolist()
     assert 0.3 < low < 0.375 and 0.575 < high < 0.65
+    assert moved.at(torch.tensor([0.25]))[0] is density  # kept for the next view
+    later, level, _, (row,) = moved.at(torch.tensor([0.4]))  # u = 0.8: the ball is at 0.574
+    assert bool(later[row, 16, 16, 20] > level[row]) and not bool(
+        later[row, 16, 16, 12] > level[row]
+    )
     assert moved.at(torch.tensor([0.5]))[0] is occupancy.density

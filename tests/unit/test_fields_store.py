@@ -9,6 +9,7 @@ import torch
 from animate124 import runtime
 from animate124.errors import UserError
 from animate124.fields.build import build_field
+from animate124.fields.flow import FlowField, FlowOccupancy
 from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.store import KIND, VERSION, load_field, save_field
 from animate124.media.tensors import load_tensors, save_tensors
@@ -72,6 +73,20 @@ def test_slices_that_are_zero_are_left_out(tmp_path):
     assert load_field(path)[0].grid.slices[2].abs().max() == 0
 
 
+def test_motion_between_slices_is_stored_with_the_field(tmp_path):
+    field, settings, path = stored(tmp_path)
+    displacement = torch.rand(5, 3, 4, 4, 4, generator=generator(7)) * 0.2 - 0.1
+    flow = FlowField(field, displacement.half())
+    save_field(path, field, settings, flow.displacement)
+    again, occupancy = load_field(path)
+    assert isinstance(again, FlowField) and isinstance(occupancy, FlowOccupancy)
+    assert torch.equal(again.displacement, flow.displacement)
+    points = torch.rand(200, 3, generator=generator())
+    asked = (points, torch.tensor([0.07, 0.4]), torch.tensor([0, 100, 200]))
+    for found, expected in zip(again.query(*asked), flow.query(*asked), strict=True):
+        assert torch.equal(found, expected)
+
+
 def rewritten(in_metadata=False, **changes):
     """A damage: the file with other tensors or other metadata (None: without it)."""
 
@@ -121,6 +136,8 @@ DAMAGES = {
     "slice count": (rewritten(slices=lambda s: s[:1].clone()), "lacks a fitting 'slices'"),
     "slice beyond": (rewritten(slice_index=torch.tensor([1, 5])), "slices out of order"),
     "slice below": (rewritten(slice_index=torch.tensor([-1, 3])), "slices out of order"),
+    "motion": (rewritten(displacement=torch.zeros(4, 3, 8, 8, 8)), "has a bad motion"),
+    "motion of a number": (rewritten(displacement=torch.zeros(())), "has a bad motion"),
     "slice twice": (rewritten(slice_index=torch.tensor([3, 3])), "slices out of order"),
     "no settings": (rewritten(True, settings=None), "does not tell how it is built .'settings'."),
     "settings": (rewritten(True, settings="{'no JSON"), "does not tell how it is built"),
