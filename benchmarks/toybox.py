@@ -10,10 +10,12 @@ import platform
 import statistics
 import time
 
+import animate124  # noqa: F401  settles threads before numba and torch load
+
+# isort: split
 import numba
 import torch
 
-import animate124  # noqa: F401  settles threads before numba and torch load
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit
 from animate124.toybox.characters import sample_clip
 from animate124.toybox.clip import Clip

@@ -1,5 +1,6 @@
 """Every kind of toy: its builder, its body plan, its motions."""
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -64,7 +65,9 @@ SPECIES: dict[str, Species] = {
 def known(name: str, among: Mapping[str, object] | tuple[str, ...], what: str) -> str:
     """`name` if it is one of `among`, else UserError with the names that are."""
     if name not in among:
-        raise UserError(f"unknown toybox {what} {name!r}; choose one of {', '.join(among)}")
+        near = difflib.get_close_matches(name, among, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UserError(f"Unknown toybox {what} {name!r}: {hint}choose one of {', '.join(among)}.")
     return name
 
 

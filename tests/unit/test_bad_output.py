@@ -255,11 +255,11 @@ def test_bad_checkpoint_is_set_aside_and_training_starts_anew(animate124, place,
 RENDERS = {
     "unknown species": (
         render("--species", "pandaa"),
-        ("unknown toybox species 'pandaa'", "choose one of panda, "),
+        ("Unknown toybox species 'pandaa': did you mean panda?", "choose one of panda, "),
     ),
     "unknown motion": (
         render("--motion", "dansing"),
-        ("motion 'dansing'", "choose one of dancing, "),
+        ("motion 'dansing': did you mean dancing?", "choose one of dancing, "),
     ),
     "bundle exists": (
         render(out="truth"),

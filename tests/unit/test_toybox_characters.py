@@ -104,9 +104,9 @@ def test_species_of_random_seeds_cover_all_evenly():
 
 
 def test_unknown_species_and_motions_name_the_known_ones():
-    with pytest.raises(UserError, match=r"unknown toybox species 'unicorn'.*panda"):
+    with pytest.raises(UserError, match=r"Unknown toybox species 'unicorn'.*panda"):
         sample_clip(0, species="unicorn")
-    with pytest.raises(UserError, match=r"unknown toybox fish motion 'walking'.*swimming"):
+    with pytest.raises(UserError, match=r"Unknown toybox fish motion 'walking'.*swimming"):
         sample_clip(0, species="fish", motion="walking")
     assert "driving" in motions_of("car") and "driving" not in motions_of("panda")
 
