@@ -13,6 +13,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_configure(config):
+    # Before any test calls a kernel: in the same process compiled and loaded kernels must not mix.
+    from animate124.kernels import warm
+
+    warm.ensure_compiled()
+
+
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="also run the tests marked slow")
 

@@ -19,6 +19,7 @@ from animate124.fields.flow import FlowOccupancy, estimate_flow
 from animate124.fields.store import save_field
 from animate124.geometry.cameras import Cameras
 from animate124.geometry.trajectories import orbit_views
+from animate124.kernels import warm
 from animate124.media.files import TEMP_PREFIX, clean_stale, ensure_folder, write_json
 from animate124.media.images import contact_sheet, write_png
 from animate124.media.video import write_video
@@ -54,6 +55,7 @@ def fit(bundle_folder: Path, out: Path, settings: FitSettings, device: str = "cp
     """
     began = time.perf_counter()
     bundle = read_bundle(bundle_folder)
+    warm.ensure_compiled()
     task = FitTask(bundle, settings, device)
     _check_target(out)
     work = work_folder(out)

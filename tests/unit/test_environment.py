@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 # Drawn in by the CUDA build of torch alone; the constraints leave them to it.
-CUDA_ONLY = re.compile(r"^(nvidia-|cuda-|triton)")
+CUDA_ONLY = re.compile(r"^(nvidia-|cuda-)")
 
 
 def pins(lines):
