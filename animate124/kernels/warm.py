@@ -1,8 +1,8 @@
 """Compile the CPU kernels in a process of their own, so that every run executes the same code.
 
-numba optimises a parallel kernel twice when it stores it, once when it has just compiled it: the two
-versions add up in another order, and a run that compiles would differ in the last bits from one that
-loads. So whoever needs the same bytes every time lets a child compile into the cache, and loads.
+A parallel kernel that numba has just compiled and the copy that it stored differ: the stored one is
+optimised once more and may add up in another order. A run that compiles would then end in other
+bytes than one that loads. So a child compiles into the cache, and every run loads.
 """
 
 import subprocess
