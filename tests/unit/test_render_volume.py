@@ -204,3 +204,28 @@ def test_gradients_of_opacity_are_those_of_the_formula():
     ray = torch.tensor([[[0.0, 0.0, RADIUS]]]), torch.tensor([[[0.0, 0.0, -1.0]]])
     render_rays(field, everywhere(), torch.zeros(1), *ray, STEP).opacity.sum().backward()
     assert value.grad.item() == pytest.approx(0.6 * math.exp(-2 * 0.6), rel=1e-4)
+
+
+class SoftBall:
+    """A ball whose density falls smoothly through its surface, so that its gradient is radial."""
+
+    bound, centre, radius = BOUND, torch.tensor([0.1, -0.05, 0.0]), 0.35
+
+    def query(self, points, times, starts):
+        distance = ((points * 2 - 1) * BOUND - self.centre).norm(dim=-1)
+        return 200 * torch.sigmoid((self.radius - distance) / 0.02), points
+
+
+@pytest.mark.parametrize("azimuth", [0.0, 70.0])
+def test_normals_of_a_ball_point_away_from_its_centre(azimuth):
+    planes = image(SoftBall(), azimuth, size=48, elevation=20.0, normals=True)
+    cameras = camera(azimuth, 48, 20.0)
+    origins, directions = rays(cameras)
+    distance = planes["depth"] / (directions[0] @ forward(cameras.c2w[0]))
+    points = origins[0] + distance[..., None] * directions[0]
+    seen = planes["alpha"] > 0.99
+    expected = torch.nn.functional.normalize(points - SoftBall.centre, dim=-1)
+    cosine = (planes["normals"] * expected).sum(-1)[seen]
+    assert seen.sum() > 150 and cosine.min() > math.cos(math.radians(2))
+    assert planes["normals"][planes["alpha"] < 0.5].abs().max() == 0
+    assert "normals" not in image(SoftBall(), size=8)
