@@ -25,7 +25,8 @@ from animate124.errors import UserError
 from animate124.interrupts import stop_signals
 from animate124.media import files, images
 from animate124.progress import Display, Log, clock
-from animate124.settings import TrainSettings, digest
+from animate124.settings.base import digest
+from animate124.settings.training import TrainSettings
 
 LOG_NAME = "log.jsonl"
 PREVIEWS = "previews"

@@ -34,7 +34,8 @@ from animate124.priors.components import load_vae
 from animate124.priors.novel_view import NovelView, pose_token
 from animate124.priors.text_to_image import TextToImage
 from animate124.render.volume import render_images
-from animate124.settings import StaticSettings, parse
+from animate124.settings.base import parse
+from animate124.settings.static import StaticSettings
 from animate124.stages.static_task import StaticTask
 from animate124.toybox.captions import static_prompt
 from animate124.toybox.characters import sample_clip

@@ -18,7 +18,7 @@ from animate124.fields.radiance import RadianceField
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit, rays
 from animate124.kernels import dispatch
 from animate124.render.volume import render_rays
-from animate124.settings import FieldSettings
+from animate124.settings.field import FieldSettings
 from animate124.toybox.characters import sample_clip
 from animate124.toybox.clip import Clip
 from animate124.toybox.render import render

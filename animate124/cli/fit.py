@@ -11,7 +11,8 @@ import typer
 
 def _list(wanted: bool) -> None:
     if wanted:
-        from animate124.settings import FitSettings, describe
+        from animate124.settings.base import describe
+        from animate124.settings.fit import FitSettings
 
         print("\n".join(describe(FitSettings)))
         raise typer.Exit
@@ -53,15 +54,15 @@ def fit(
     Example: animate124 toybox render --seed 18 --size 64 --out truth/18 &&
     animate124 fit truth/18 --out results/fit-18
     """
-    from animate124 import settings as library
+    from animate124.settings.base import parse
+    from animate124.settings.fit import FitSettings
 
-    model = library.FitSettings
     extra = [*(settings or [])]
     if frame is not None:
         extra.append(f"frame={frame}")
     if steps is not None:
         extra.append(f"train.steps={steps}")
-    resolved = library.parse(model, *([config] if config else []), extra)
+    resolved = parse(FitSettings, *([config] if config else []), extra)
 
     from animate124.runtime import best_device
     from animate124.stages import fit as stage

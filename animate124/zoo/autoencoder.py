@@ -12,7 +12,8 @@ from diffusers import AutoencoderKL
 from torch import Tensor
 
 from animate124 import runtime
-from animate124.settings import TrainSettings, ZooSettings
+from animate124.settings.training import TrainSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.zoo import data
 from animate124.zoo.diffusion import load_vae
 from animate124.zoo.folders import save_model

@@ -13,7 +13,7 @@ import animate124
 from animate124 import runtime
 from animate124.errors import UserError
 from animate124.media.files import write_json
-from animate124.settings import ZooSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.training import TrainReport
 from animate124.zoo import roles
 from animate124.zoo.task import ZooTask

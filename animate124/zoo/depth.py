@@ -12,7 +12,8 @@ from transformers import BitConfig, DPTConfig, DPTForDepthEstimation
 from animate124 import runtime
 from animate124.media.files import write_json
 from animate124.priors.components import load_module
-from animate124.settings import TrainSettings, ZooSettings
+from animate124.settings.training import TrainSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.zoo import augment, data, folders
 from animate124.zoo.diffusion import part
 from animate124.zoo.task import ZooTask

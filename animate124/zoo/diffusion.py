@@ -24,7 +24,7 @@ from animate124 import runtime
 from animate124.errors import UserError
 from animate124.priors.components import load_module
 from animate124.priors.schedule import Schedule
-from animate124.settings import ZooSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.zoo import data
 from animate124.zoo.language import MAX_TOKENS
 from animate124.zoo.task import ZooTask

@@ -22,7 +22,8 @@ from transformers import (
 
 from animate124 import runtime
 from animate124.priors.components import load_module
-from animate124.settings import TrainSettings, ZooSettings
+from animate124.settings.training import TrainSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.toybox.captions import motion_phrase, subject
 from animate124.toybox.catalogue import SPECIES, motions_of
 from animate124.toybox.clip import Clip

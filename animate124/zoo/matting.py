@@ -13,7 +13,8 @@ from torch.nn import functional
 from animate124 import runtime
 from animate124.media.files import atomic_path, write_json
 from animate124.media.tensors import load_tensors, save_tensors
-from animate124.settings import TrainSettings, ZooSettings
+from animate124.settings.training import TrainSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.zoo import augment, data
 from animate124.zoo.task import ZooTask
 from animate124.zoo.u2net import U2Net

@@ -19,7 +19,8 @@ from animate124.media.files import ensure_folder
 from animate124.media.tensors import save_tensors
 from animate124.priors.embedding import Embedding
 from animate124.priors.novel_view import NovelView, pose_token
-from animate124.settings import TrainSettings, ZooSettings
+from animate124.settings.training import TrainSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.zoo import data, embedder
 from animate124.zoo.diffusion import (
     CHANNELS,

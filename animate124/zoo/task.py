@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from animate124 import runtime
-from animate124.settings import ZooSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.training import Task
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn.functional import mse_loss
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from animate124.settings import TrainSettings, ZooSettings
+from animate124.settings.training import TrainSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.toybox.captions import motion_prompt, static_prompt
 from animate124.toybox.clip import Clip
 from animate124.zoo import data

@@ -14,7 +14,8 @@ from torch.nn.functional import mse_loss
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from animate124.priors.components import load_module, quiet
-from animate124.settings import TrainSettings, ZooSettings
+from animate124.settings.training import TrainSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.toybox.captions import motion_prompt
 from animate124.toybox.clip import Clip
 from animate124.zoo import data, text_to_image

@@ -12,7 +12,8 @@ from torch.nn.functional import interpolate, mse_loss
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from animate124.priors.components import load_module
-from animate124.settings import TrainSettings, ZooSettings
+from animate124.settings.training import TrainSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.zoo import data, text_to_image
 from animate124.zoo.diffusion import (
     DiffusionTask,

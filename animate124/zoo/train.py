@@ -11,7 +11,8 @@ from animate124 import checkpoints, runtime, training
 from animate124.errors import UserError
 from animate124.media.files import TEMP_PREFIX, ensure_folder
 from animate124.media.tensors import load_tensors
-from animate124.settings import ZooSettings, digest
+from animate124.settings.base import digest
+from animate124.settings.zoo import ZooSettings
 from animate124.training import TrainReport
 from animate124.zoo import cards, roles
 from animate124.zoo.task import ZooTask

@@ -131,7 +131,7 @@ def test_a_bad_environment_stops_training_too(monkeypatch, tmp_path):
     from tiny_training import Tiny
 
     from animate124 import training
-    from animate124.settings import TrainSettings
+    from animate124.settings.training import TrainSettings
 
     monkeypatch.setattr(runtime._state, "problems", ["OMP_NUM_THREADS='x' is not a number."])
     with pytest.raises(UserError, match="is not a number"):

@@ -10,7 +10,7 @@ from animate124.fields.grid import TimeGrid, slice_weights
 from animate124.fields.occupancy import UNKNOWN, OccupancyGrid
 from animate124.fields.radiance import EXPONENT_LIMIT, Perceptron, RadianceField
 from animate124.kernels.levels import GridLevels
-from animate124.settings import FieldSettings
+from animate124.settings.field import FieldSettings
 
 LEVELS = GridLevels(levels=2, features=2, coarsest=2, finest=4, log2_size=10)
 SMALL = FieldSettings(

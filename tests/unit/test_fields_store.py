@@ -13,7 +13,7 @@ from animate124.fields.flow import FlowField, FlowOccupancy
 from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.store import KIND, VERSION, load_field, save_field
 from animate124.media.tensors import load_tensors, save_tensors
-from animate124.settings import FieldSettings
+from animate124.settings.field import FieldSettings
 
 SMALL = FieldSettings(
     levels=2, coarsest=2, finest=8, log2_size=8, hidden=8, occupancy_side=8, blob=0.0

@@ -17,7 +17,8 @@ from animate124.fields.store import load_field  # noqa: E402
 from animate124.media.images import read_image  # noqa: E402
 from animate124.media.video import read_video  # noqa: E402
 from animate124.render.volume import render_images  # noqa: E402
-from animate124.settings import FitSettings, parse  # noqa: E402
+from animate124.settings.base import parse  # noqa: E402
+from animate124.settings.fit import FitSettings  # noqa: E402
 from animate124.stages.fit import OUTPUTS, SCORES, fit, work_folder  # noqa: E402
 from animate124.stages.fit_task import FitTask  # noqa: E402
 from animate124.toybox.bundle import read_bundle, write_bundle  # noqa: E402

@@ -28,11 +28,11 @@ FLOORS = {
     "render": 3,
     "zoo": 3,
     "stages": 4,
-    "cli": 5,
-    "__main__": 6,
+    "scenes": 5,
+    "cli": 6,
+    "__main__": 7,
 }
 ROOMS = {
-    "settings_base": "settings",
     "checkpoints": "training",
     "interrupts": "training",
     "progress": "training",
@@ -129,8 +129,8 @@ def test_the_import_reader_sees_every_form(tmp_path):
     path = tmp_path / "example.py"
     path.write_text(
         "import animate124.errors\nfrom animate124 import runtime as r, __version__\n"
-        "from animate124.settings import parse\nimport torch\n"
+        "from animate124.settings.base import parse\nimport torch\n"
         "def f():\n    from animate124 import training\n"
     )
-    assert imports(path) == {"errors", "runtime", "settings", "training", ""}
-    assert imports(path, at_import_only=True) == {"errors", "runtime", "settings", ""}
+    assert imports(path) == {"errors", "runtime", "settings.base", "training", ""}
+    assert imports(path, at_import_only=True) == {"errors", "runtime", "settings.base", ""}

@@ -17,7 +17,8 @@ from animate124.priors.schedule import Schedule
 from animate124.priors.subject import draw_backgrounds, draw_images, over, prepare_subject
 from animate124.priors.text_to_image import TextToImage
 from animate124.priors.tokens import read_word
-from animate124.settings import InversionSettings, TrainSettings
+from animate124.settings.invert import InversionSettings
+from animate124.settings.training import TrainSettings
 from animate124.stages.invert_task import InvertTask, invert
 from animate124.toybox.captions import vocabulary, words_of
 from animate124.training import run

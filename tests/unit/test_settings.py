@@ -1,22 +1,18 @@
 """Reading settings: coercion, merging, and one sentence for every mistake."""
 
+import importlib
+import pkgutil
 from pathlib import Path
 from typing import Literal
 
 import pytest
 from pydantic import model_validator
 
-from animate124 import settings
+import animate124.settings
 from animate124.errors import UserError
-from animate124.settings import (
-    FitSettings,
-    Settings,
-    TrainSettings,
-    digest,
-    known_keys,
-    parse,
-    setting,
-)
+from animate124.settings.base import Settings, digest, known_keys, parse, setting
+from animate124.settings.fit import FitSettings
+from animate124.settings.training import TrainSettings
 
 
 class Grid(Settings):
@@ -156,9 +152,12 @@ def test_known_keys_are_dotted_and_in_order():
 
 def test_every_settings_class_of_the_package_can_be_made_from_text():
     """Every default survives being written as text and read back, whatever class is added."""
-    classes = [
-        c for c in vars(settings).values() if isinstance(c, type) and issubclass(c, Settings)
+    modules = [
+        importlib.import_module(f"animate124.settings.{found.name}")
+        for found in pkgutil.iter_modules(animate124.settings.__path__)
     ]
+    every = {c for module in modules for c in vars(module).values()}
+    classes = [c for c in every if isinstance(c, type) and issubclass(c, Settings)]
     assert TrainSettings in classes
     for model in classes:
         if any(field.is_required() for field in model.model_fields.values()):

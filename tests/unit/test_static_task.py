@@ -11,7 +11,8 @@ from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit, rays
 from animate124.priors.novel_view import NovelView
 from animate124.priors.schedule import Schedule
 from animate124.render.volume import render_images
-from animate124.settings import StaticSettings, parse
+from animate124.settings.base import parse
+from animate124.settings.static import StaticSettings
 from animate124.stages.static_task import StaticTask, _roughness
 from animate124.training import run
 

@@ -18,7 +18,7 @@ from animate124 import checkpoints, runtime, training
 from animate124.errors import UserError
 from animate124.media.images import read_image
 from animate124.media.tensors import load_tensors
-from animate124.settings import TrainSettings
+from animate124.settings.training import TrainSettings
 
 SCRIPT = Path(__file__).with_name("tiny_training.py")
 

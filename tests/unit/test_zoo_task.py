@@ -9,7 +9,8 @@ from torch import nn
 from zoo_models import models  # noqa: F401
 
 from animate124 import checkpoints, training
-from animate124.settings import TrainSettings, ZooSettings
+from animate124.settings.training import TrainSettings
+from animate124.settings.zoo import ZooSettings
 from animate124.zoo import data, roles, task
 
 

@@ -12,7 +12,7 @@ import torch
 
 import animate124  # noqa: F401  before torch
 from animate124 import runtime
-from animate124.settings import TrainSettings
+from animate124.settings.training import TrainSettings
 from animate124.training import Task, run
 
 SLICES, USED = 6, 4
