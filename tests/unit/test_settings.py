@@ -156,8 +156,8 @@ def test_every_settings_class_of_the_package_can_be_made_from_text():
         importlib.import_module(f"animate124.settings.{found.name}")
         for found in pkgutil.iter_modules(animate124.settings.__path__)
     ]
-    every = {c for module in modules for c in vars(module).values()}
-    classes = [c for c in every if isinstance(c, type) and issubclass(c, Settings)]
+    values = [value for module in modules for value in vars(module).values()]
+    classes = [c for c in values if isinstance(c, type) and issubclass(c, Settings)]
     assert TrainSettings in classes
     for model in classes:
         if any(field.is_required() for field in model.model_fields.values()):
