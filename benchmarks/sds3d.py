@@ -36,6 +36,7 @@ from animate124.priors.text_to_image import TextToImage
 from animate124.render.volume import render_images
 from animate124.settings.base import parse
 from animate124.settings.static import StaticSettings
+from animate124.stages.picture import Picture
 from animate124.stages.static_task import StaticTask
 from animate124.toybox.captions import static_prompt
 from animate124.toybox.characters import sample_clip
@@ -110,7 +111,8 @@ def optimise(
     forget_peak()
     straight = picture.clone()
     straight[..., :3] /= picture[..., 3:].clamp(min=1e-6)
-    task = StaticTask(straight.clamp(0, 1), settings, **priors)
+    known = Picture(straight.clamp(0, 1), settings.elevation, settings.reference_size)
+    task = StaticTask(known, settings, **priors)
     with tempfile.TemporaryDirectory() as work:
         report = run(task, settings.train, Path(work), "sds3d")
     field, occupancy = task.trained()

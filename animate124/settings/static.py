@@ -28,6 +28,12 @@ class StaticSettings(Settings):
     )
     rgb: float = setting(5.0, "Weight of the picture's colours, over random colours", None, ge=0)
     alpha: float = setting(2.0, "Weight of the picture's silhouette", None, ge=0)
+    depth: float = setting(
+        0.2, "Weight of the picture's estimated depth, where there is one", None, ge=0
+    )
+    normal: float = setting(
+        0.0, "Weight of the picture's estimated normals, where there are any", None, ge=0
+    )
     size: int = setting(64, "Edge of the new views that are rendered", "pixels", ge=8, le=1024)
     views: int = setting(1, "New views a step", "views", ge=1, le=64)
     lowest: float = setting(-10.0, "Lowest elevation of a new view", "degrees", gt=-90, lt=90)

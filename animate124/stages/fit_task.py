@@ -7,26 +7,20 @@ from torch import Tensor
 from animate124 import runtime
 from animate124.errors import UserError
 from animate124.fields.build import build_field
-from animate124.fields.occupancy import OccupancyGrid
-from animate124.fields.radiance import RadianceField
 from animate124.geometry.cameras import rays_through
-from animate124.render.volume import render_images, render_rays
+from animate124.render.volume import render_images
 from animate124.settings.fit import FitSettings
+from animate124.stages.scene_task import SceneTask
 from animate124.toybox.bundle import Bundle
-from animate124.training import Task
-
-BETAS, EPSILON = (0.9, 0.99), 1e-15  # spec §3.8
-SLICES_PER_REFRESH = 4
 
 
-class FitTask(Task):
+class FitTask(SceneTask):
     """Photometric fit: pixels are compared over random backgrounds, so colour and alpha of the
     truth both count; nothing else of the bundle is used."""
 
     name = "fit"
 
     def __init__(self, bundle: Bundle, settings: FitSettings, device: str) -> None:
-        self.settings, self.seed, self.device = settings, settings.train.seed, device
         for part in ("fit_views", "held_out_views", "fit_frames", "held_out_frames"):
             if len(getattr(bundle, part)) == 0:
                 raise UserError(
@@ -50,36 +44,9 @@ class FitTask(Task):
         rgba = bundle.rgba[bundle.fit_views][:, frames].float() / 255
         rgba[..., :3] *= rgba[..., 3:]
         self.pixels = rgba.flatten(2, 3).to(device)  # [views, frames, pixels, 4], premultiplied
-        self.field, self.occupancy = build_field(
-            settings.field, slices, bundle.record.loop, runtime.generator(self.seed, "fit", "init")
-        )
-        self.field.to(device)
-        self.occupancy.to(device)
-
-    def parameters(self) -> list[dict]:
-        names = dict(self.field.named_parameters())
-        grid = [(n, p) for n, p in names.items() if n.startswith("grid.")]
-        heads = [(n, p) for n, p in names.items() if not n.startswith("grid.")]
-        common = {"betas": BETAS, "eps": EPSILON}
-        return [
-            {"params": grid, "lr": self.settings.lr, **common},
-            {"params": heads, "lr": self.settings.lr / 4, **common},
-        ]
-
-    def lr_scale(self, step: int) -> float:
-        return self.settings.lr_end ** (step / max(self.settings.train.steps, 1))
-
-    def before_step(self, step: int) -> None:
-        if step % self.settings.refresh_every:
-            return
-        slices = len(self.occupancy.density)
-        generator = self._generator("occupancy", step)
-        if step == 0:
-            self.occupancy.refresh(self.field, list(range(slices)), generator)
-            return
-        first = step // self.settings.refresh_every * SLICES_PER_REFRESH
-        chosen = sorted({(first + i) % slices for i in range(SLICES_PER_REFRESH)})
-        self.occupancy.refresh(self.field, chosen, generator)
+        init = runtime.generator(settings.train.seed, "fit", "init")
+        field, occupancy = build_field(settings.field, slices, bundle.record.loop, init)
+        super().__init__(settings, device, field, occupancy)
 
     def loss(self, step: int) -> dict[str, Tensor]:
         generator = self._generator("rays", step)
@@ -97,9 +64,7 @@ class FitTask(Task):
             self.cameras, view[..., None].expand(xy.shape[:-1]).flatten(1), xy.flatten(1, 2)
         )
         times = self.times[frame.cpu()]
-        result = render_rays(
-            self.field, self.occupancy, times, origins, directions, settings.field.step, generator
-        )
+        result = self.render(times, origins, directions, generator)
         target = self.pixels[view, frame[:, None], pixel].reshape(-1, 4)
         background = torch.rand(len(target), 3, generator=generator, device=device)
         colour = result.colour.reshape(-1, per_pixel, 3).mean(1)
@@ -132,21 +97,6 @@ class FitTask(Task):
             self.settings.field.step,
         )["rgb"][0]
         return torch.cat([truth, image.clamp(0, 1)], 1)
-
-    def state(self) -> dict[str, Tensor]:
-        return self.occupancy.state()
-
-    def load_state(self, state) -> None:
-        self.occupancy.load_state(state)
-
-    def trained(self) -> tuple[RadianceField, OccupancyGrid]:
-        """The field, and an occupancy grid rebuilt from it alone (as whoever loads it will)."""
-        generator = runtime.generator(0, "occupancy", device=self.device)
-        self.occupancy.rebuild(self.field, generator)
-        return self.field, self.occupancy
-
-    def _generator(self, concern: str, step: int) -> torch.Generator:
-        return runtime.generator(self.seed, "fit", concern, step, device=self.device)
 
 
 def truth_image(bundle: Bundle, view: int, frame: int) -> np.ndarray:

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from animate124 import runtime
 from animate124.fields.build import build_field
-from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import Perceptron, RadianceField
 from animate124.geometry.cameras import (
     DEFAULT_FOV_Y,
@@ -19,7 +18,6 @@ from animate124.geometry.cameras import (
     azimuth_elevation_radius,
     orbit,
     rays,
-    rays_through,
 )
 from animate124.geometry.trajectories import random_views
 from animate124.priors import distill
@@ -29,53 +27,53 @@ from animate124.priors.novel_view import NovelView, pose_token
 from animate124.priors.text_to_image import TextToImage
 from animate124.priors.timesteps import TimestepRange
 from animate124.priors.views import VIEW_TEMPLATES, angle_weight, view_embedding, view_prompts
-from animate124.render.volume import Rendered, render_images, render_rays, surface_normals
+from animate124.render.volume import Rendered, render_images, surface_normals
 from animate124.settings.static import StaticSettings
-from animate124.training import Task
+from animate124.stages.picture import Picture, Sighting
+from animate124.stages.scene_task import SceneTask
 
-BETAS, EPSILON = (0.9, 0.99), 1e-15  # spec §3.8
 PREVIEW_AZIMUTHS = (0.0, 90.0, 180.0, 270.0)
 _TIME = torch.zeros(1)  # of a field that knows no time
 
 
-class StaticTask(Task):
+class StaticTask(SceneTask):
     """A static field from one picture: losses at its camera, score distillation everywhere else.
 
     The picture's camera stands at azimuth 0 and `settings.elevation`, at the default radius and
     field of view; new views are drawn evenly by area between `settings.lowest` and `.highest`.
-    Every step sees pixels of the picture and, after `settings.warmup` steps, new views, all in one
-    render and one backward pass. New views reach the priors over white, which is what the priors
-    know, and through the autoencoder's gradient.
+    Every step sees pixels of the picture, with its depth and normals where it has them, and, after
+    `settings.warmup` steps, new views, all in one render and one backward pass. New views reach the
+    priors over white, which is what the priors know, and through the autoencoder's gradient.
 
     Args:
-        image: straight-alpha RGBA float32 [H, W, 4] in [0, 1], square.
+        picture: taken at `settings.elevation`.
         novel_view, text_to_image: needed where the weight of that name (`text` for the second) is
             not 0, else not used. Priors that share an autoencoder share what it encodes.
         prompt: what `text_to_image` is told, in its language; `templates` add the view's words.
 
     Raises:
-        ValueError: a picture that is not square RGBA, or a prior that is needed and missing.
+        ValueError: a prior that is needed and missing.
     """
 
     name = "static"
 
     def __init__(
         self,
-        image: Tensor,
+        picture: Picture,
         settings: StaticSettings,
-        device: str = "cpu",
         *,
         novel_view: NovelView | None = None,
         text_to_image: TextToImage | None = None,
         prompt: str = "",
         templates: Sequence[str] = VIEW_TEMPLATES,
     ) -> None:
-        if image.dim() != 3 or image.shape[2] != 4 or image.shape[0] != image.shape[1]:
-            raise ValueError(f"the picture must be square RGBA [H, H, 4], got {list(image.shape)}")
-        self.settings, self.seed, self.device = settings, settings.train.seed, device
-        self.pixels, size = _premultiplied(image.to(device), settings.reference_size)
-        self.camera = Cameras(orbit(0.0, settings.elevation)[None], DEFAULT_FOV_Y, size, size)
-        self.camera = self.camera.to(device)
+        init = runtime.generator(settings.train.seed, self.name, "init")
+        field, occupancy = build_field(settings.field, 1, False, init)
+        if isinstance(field.head, Perceptron):  # tinycudann's has no bias to set
+            with torch.no_grad():
+                field.head.b2[0] = settings.start_density
+        super().__init__(settings, picture.device, field, occupancy)
+        self.picture = picture
         self.priors = self._prepare(novel_view, text_to_image, prompt, templates)
         self.timesteps = TimestepRange(
             settings.t_low,
@@ -84,14 +82,6 @@ class StaticTask(Task):
             settings.t_high_end,
             settings.annealing,
         )
-        self.field, self.occupancy = build_field(
-            settings.field, 1, False, runtime.generator(self.seed, self.name, "init")
-        )
-        if isinstance(self.field.head, Perceptron):  # tinycudann's has no bias to set
-            with torch.no_grad():
-                self.field.head.b2[0] = settings.start_density
-        self.field.to(device)
-        self.occupancy.to(device)
 
     def _prepare(
         self,
@@ -106,9 +96,7 @@ class StaticTask(Task):
         if settings.novel_view:
             if novel_view is None:
                 raise ValueError("the weight novel_view is not 0: give a novel-view prior")
-            side = self.camera.height
-            white = self.pixels[:, :3] + 1 - self.pixels[:, 3:]
-            reference = novel_view.reference(white.t().reshape(1, 3, side, side))
+            reference = novel_view.reference(self.picture.over_white())
 
             def turned(noisy: Tensor, t: Tensor, azimuth: Tensor, elevation: Tensor):
                 pose = pose_token(elevation, azimuth, 0.0)
@@ -128,23 +116,9 @@ class StaticTask(Task):
             found.append(("text", text_to_image, settings.text_scale, described))
         return found
 
-    def parameters(self) -> list[dict]:
-        names = dict(self.field.named_parameters())
-        grid = [(n, p) for n, p in names.items() if n.startswith("grid.")]
-        heads = [(n, p) for n, p in names.items() if not n.startswith("grid.")]
-        common = {"betas": BETAS, "eps": EPSILON}
-        return [
-            {"params": grid, "lr": self.settings.lr, **common},
-            {"params": heads, "lr": self.settings.lr / 4, **common},
-        ]
-
-    def lr_scale(self, step: int) -> float:
-        return self.settings.lr_end ** (step / max(self.settings.train.steps, 1))
-
     def before_step(self, step: int) -> None:
         self.field.active = self._active(step)
-        if step % self.settings.refresh_every == 0:
-            self.occupancy.refresh(self.field, [0], self._generator("occupancy", step))
+        super().before_step(step)
 
     def _active(self, step: int) -> int:
         """Levels of the grid in use at `step`."""
@@ -158,7 +132,8 @@ class StaticTask(Task):
     def loss(self, step: int) -> dict[str, Tensor]:
         settings = self.settings
         generator = self._generator("picture", step)
-        origins, directions, target = self._reference_rays(generator)
+        sighting = self.picture.sight(settings.rays, settings.subsamples, generator)
+        origins, directions = sighting.origins, sighting.directions
         known = len(origins)
         cameras = self._new_views(step)
         if cameras is not None:
@@ -166,16 +141,9 @@ class StaticTask(Task):
             origins, directions = (
                 torch.cat([a, b]) for a, b in zip((origins, directions), more, strict=True)
             )
-        result = render_rays(
-            self.field,
-            self.occupancy,
-            _TIME,
-            origins[None],
-            directions[None],
-            settings.field.step,
-            self._generator("march", step),
-        )
-        terms = self._reference_terms(result, target, generator)
+        march = self._generator("march", step)
+        result = self.render(_TIME, origins[None], directions[None], march)
+        terms = self._reference_terms(result, sighting, generator)
         terms["spread"] = settings.spread * result.spread()
         opacity = result.opacity.clamp(1e-4, 1 - 1e-4)
         entropy = -(opacity * opacity.log() + (1 - opacity) * (1 - opacity).log()).mean()
@@ -194,33 +162,18 @@ class StaticTask(Task):
             terms["smoothness"] = settings.smoothness * roughness
         return terms
 
-    def _reference_rays(self, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Origins and directions [P·s², 3] through random pixels, and their colours [P, 4]."""
-        s, width = self.settings.subsamples, self.camera.width
-        count = max(self.settings.rays // s**2, 1)
-        options = {"generator": generator, "device": self.device}
-        pixel = torch.randint(len(self.pixels), (count,), **options)
-        cell = torch.arange(s * s, device=self.device)
-        corner = torch.stack([cell % s, cell // s], -1)
-        place = torch.stack([pixel % width, pixel // width], -1)
-        xy = place[:, None] + (corner + torch.rand(count, s * s, 2, **options)) / s
-        view = torch.zeros(count * s * s, dtype=torch.int64, device=self.device)
-        return *rays_through(self.camera, view, xy.reshape(-1, 2)), self.pixels[pixel]
-
     def _reference_terms(
-        self, result: Rendered, target: Tensor, generator: torch.Generator
+        self, result: Rendered, sighting: Sighting, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        """Colours over random backgrounds, and coverage, against pixels [P, 4]."""
-        rays_each = self.settings.subsamples**2
-        known = len(target) * rays_each
-        colour = result.colour[:known].reshape(-1, rays_each, 3).mean(1)
-        opacity = result.opacity[:known].reshape(-1, rays_each).mean(1)[:, None]
-        background = torch.rand(len(target), 3, generator=generator, device=self.device)
-        error = colour - target[:, :3] + (target[:, 3:] - opacity) * background
-        return {
-            "rgb": self.settings.rgb * error.square().mean(),
-            "alpha": self.settings.alpha * (opacity - target[:, 3:]).square().mean(),
-        }
+        settings, picture = self.settings, self.picture
+        errors = picture.errors(result, sighting, generator)
+        terms = {"rgb": settings.rgb * errors["rgb"], "alpha": settings.alpha * errors["alpha"]}
+        if settings.depth and picture.depth is not None:
+            terms["depth"] = settings.depth * picture.depth_error(result, sighting)
+        if settings.normal and picture.normals is not None:
+            error = picture.normal_error(self.field, result, sighting, _TIME[0])
+            terms["normal"] = settings.normal * error
+        return terms
 
     def _new_views(self, step: int) -> Cameras | None:
         settings = self.settings
@@ -276,33 +229,9 @@ class StaticTask(Task):
             Cameras(poses, DEFAULT_FOV_Y, side, side),
             settings.field.step,
         )["rgb"]
-        picture = (self.pixels[:, :3] + 1 - self.pixels[:, 3:]).t()
-        picture = resize(picture.reshape(1, 3, *[self.camera.height] * 2), side)
-        row = torch.cat([picture.permute(0, 2, 3, 1), views])
+        picture = resize(self.picture.over_white(), side).permute(0, 2, 3, 1)
+        row = torch.cat([picture, views])
         return row.clamp(0, 1).transpose(0, 1).flatten(1, 2)
-
-    def state(self) -> dict[str, Tensor]:
-        return self.occupancy.state()
-
-    def load_state(self, state) -> None:
-        self.occupancy.load_state(state)
-
-    def trained(self) -> tuple[RadianceField, OccupancyGrid]:
-        """The field, and an occupancy grid rebuilt from it alone (as whoever loads it will)."""
-        self.field.active = self.field.grid.levels.levels
-        self.occupancy.rebuild(self.field, runtime.generator(0, "occupancy", device=self.device))
-        return self.field, self.occupancy
-
-    def _generator(self, concern: str, step: int) -> torch.Generator:
-        return runtime.generator(self.seed, self.name, concern, step, device=self.device)
-
-
-def _premultiplied(image: Tensor, largest: int) -> tuple[Tensor, int]:
-    """Premultiplied pixels [S², 4] of straight-alpha RGBA [H, H, 4], and S, at most `largest`."""
-    image = torch.cat([image[..., :3] * image[..., 3:], image[..., 3:]], -1)
-    side = min(len(image), largest)
-    image = resize(image.permute(2, 0, 1)[None].float(), side)[0]
-    return image.flatten(1).t().contiguous(), side
 
 
 def _roughness(field: RadianceField, points: Tensor, seen: Tensor) -> Tensor:

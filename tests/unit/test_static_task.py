@@ -13,6 +13,7 @@ from animate124.priors.schedule import Schedule
 from animate124.render.volume import render_images
 from animate124.settings.base import parse
 from animate124.settings.static import StaticSettings
+from animate124.stages.picture import Picture
 from animate124.stages.static_task import StaticTask, _roughness
 from animate124.training import run
 
@@ -46,6 +47,11 @@ def egg(azimuth, elevation=0.0):
 
 def white(rgba):
     return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
+
+
+def picture(elevation=0.0, image=None, largest=128):
+    image = egg(0, elevation) if image is None else image
+    return Picture(image, elevation, largest)
 
 
 class Knowing:
@@ -105,7 +111,7 @@ def two(tmp_path_factory):
     late = ("t_low=0.5", "t_high=0.9", "t_low_end=0.5", "t_high_end=0.9")
     for weight in (0.0, 2.0):
         chosen = settings("train.steps=120", f"novel_view={weight}", *late)
-        task = StaticTask(egg(0), chosen, novel_view=Knowing())
+        task = StaticTask(picture(), chosen, novel_view=Knowing())
         tasks.append((task, run(task, chosen.train, tmp_path_factory.mktemp("work"), "egg")))
     return tasks
 
@@ -134,7 +140,7 @@ def test_the_prior_decides_what_the_picture_does_not_show(two):
 def test_every_term_reaches_the_field_and_no_prior(tmp_path):
     prior = NovelView.load(tiny_priors.novel_view(tmp_path / "tiny"))
     chosen = settings("smoothness=0.1", "train.steps=10")
-    task = StaticTask(egg(0), chosen, novel_view=prior)
+    task = StaticTask(picture(), chosen, novel_view=prior)
     task.before_step(5)
     terms = task.loss(5)
     names = {"rgb", "alpha", "spread", "entropy", "sparsity", "novel_view", "smoothness"}
@@ -150,7 +156,7 @@ def test_every_term_reaches_the_field_and_no_prior(tmp_path):
 def test_poses_are_relative_to_the_picture():
     chosen = settings("elevation=10", "lowest=30", "highest=30", "views=1", "warmup=0")
     prior = Knowing(10.0)
-    task = StaticTask(egg(0, 10), chosen, novel_view=prior)
+    task = StaticTask(picture(10), chosen, novel_view=prior)
     task.before_step(0)
     task.loss(0)
     down, sine, cosine, radius = prior.poses[0][0].tolist()
@@ -166,7 +172,7 @@ def test_poses_are_relative_to_the_picture():
 def test_sentences_follow_the_view_and_autoencoders_are_shared():
     novel_view, reading = Knowing(), Reading()
     chosen = settings("text=1", "views=2", "warmup=0", "negative=blurry")
-    task = StaticTask(egg(0), chosen, novel_view=novel_view, text_to_image=reading, prompt="an egg")
+    task = StaticTask(picture(), chosen, novel_view=novel_view, text_to_image=reading, prompt="an egg")
     assert reading.texts == [
         ["an egg, front view", "an egg, side view", "an egg, back view"],
         ["blurry"],
@@ -191,7 +197,7 @@ def test_the_weight_of_the_prior_grows_with_the_angle():
         )
         prior = Knowing()
         prior.predict_pair = lambda noisy, *_: (torch.ones_like(noisy), torch.zeros_like(noisy))
-        task = StaticTask(egg(0), chosen, novel_view=prior)
+        task = StaticTask(picture(), chosen, novel_view=prior)
         task.before_step(0)
         value = task.loss(0)["novel_view"].item()
         z = task._new_views(0).c2w[0, 2, 3] / 2.2
@@ -203,7 +209,7 @@ def test_the_weight_of_the_prior_grows_with_the_angle():
 
 def test_first_the_picture_then_finer_levels():
     chosen = settings("warmup=3", "coarse_share=0.5", "train.steps=8")
-    task = StaticTask(egg(0), chosen, novel_view=Knowing())
+    task = StaticTask(picture(), chosen, novel_view=Knowing())
     active = []
     for step in (0, 2, 3, 4, 7):
         task.before_step(step)
@@ -241,7 +247,7 @@ def test_killed_and_resumed_ends_the_same(tmp_path):
     chosen = settings("train.steps=6", "train.checkpoint_seconds=0", "refresh_every=4")
 
     def go(work, until=None):
-        task = StaticTask(egg(0), chosen, novel_view=Knowing())
+        task = StaticTask(picture(), chosen, novel_view=Knowing())
         if until is not None:
             whole = task.loss
 
@@ -261,26 +267,26 @@ def test_killed_and_resumed_ends_the_same(tmp_path):
     assert report.resumed_from == 3
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
     assert torch.equal(grid.density, resumed_grid.density)
-    start = StaticTask(egg(0), chosen, novel_view=Knowing()).field.state_dict()
+    start = StaticTask(picture(), chosen, novel_view=Knowing()).field.state_dict()
     assert not torch.equal(start["head.w2"], whole["head.w2"])
 
 
 def test_a_large_picture_is_reduced_with_its_colours_kept():
     large = egg(0).repeat_interleave(4, 0).repeat_interleave(4, 1)
     large[..., :3][large[..., 3] == 0] = 0.7  # what transparent pixels hold must not show
-    chosen = settings("novel_view=0", "reference_size=16")
-    task = StaticTask(large, chosen)
-    assert task.camera.width == 16 and task.pixels.shape == (256, 4)
-    middle = task.pixels.reshape(16, 16, 4)[8, 8]
+    known = picture(image=large, largest=16)
+    assert known.camera.width == 16 and known.pixels.shape == (256, 4)
+    middle = known.pixels.reshape(16, 16, 4)[8, 8]
     torch.testing.assert_close(middle, torch.tensor([0.9, 0.1, 0.1, 1.0]), atol=1e-4, rtol=0)
-    assert task.pixels.reshape(16, 16, 4)[0, 0].abs().max() < 1e-5
+    assert known.pixels.reshape(16, 16, 4)[0, 0].abs().max() < 1e-5
+    task = StaticTask(known, settings("novel_view=0"))
     assert task.preview(0).shape == (SIZE, 5 * SIZE, 3)
 
 
 def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="square"):
-        StaticTask(torch.zeros(8, 16, 4), settings("novel_view=0"))
+        picture(image=torch.zeros(8, 16, 4))
     with pytest.raises(ValueError, match="novel_view"):
-        StaticTask(egg(0), settings())
+        StaticTask(picture(), settings())
     with pytest.raises(ValueError, match="text"):
-        StaticTask(egg(0), settings("novel_view=0", "text=1"))
+        StaticTask(picture(), settings("novel_view=0", "text=1"))
