@@ -36,3 +36,18 @@ def build_field(
         settings.occupancy_side, slices, loop, settings.bound, settings.occupancy_ceiling
     )
     return field, occupancy
+
+
+@torch.no_grad()
+def with_time(
+    static: RadianceField, settings: FieldSettings, slices: int, loop: bool
+) -> tuple[RadianceField, OccupancyGrid]:
+    """A field that shows `static` at its t = 0 at all times, and its occupancy grid.
+
+    settings: those of `static`. The static scene becomes the base of `slices` time slices, which
+    are zero; what is learnt in them is the motion.
+    """
+    field, occupancy = build_field(settings.model_copy(update={"base": True}), slices, loop)
+    field.grid.base.copy_(static.grid.tables(torch.zeros(1))[0])
+    field.head.load_state_dict(static.head.state_dict())
+    return field, occupancy

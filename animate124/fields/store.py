@@ -9,6 +9,7 @@ loops. Space is the cube [−bound, bound]³ in world units, time is [0, 1], den
 
 import json
 import os
+from collections.abc import Mapping
 
 import torch
 
@@ -60,6 +61,21 @@ def save_field(
     save_tensors(path, tensors, kind=KIND, version=VERSION, metadata=metadata, finite=True)
 
 
+def _settings(metadata: Mapping[str, str]) -> FieldSettings:
+    return parse(FieldSettings, json.loads(metadata["settings"]))
+
+
+def stored_settings(path: str | os.PathLike) -> FieldSettings:
+    """The settings of a stored field. Raises UserError as `load_field`."""
+    metadata = load_tensors(path, KIND, VERSION)[1]
+    try:
+        return _settings(metadata)
+    except (KeyError, ValueError, UserError) as error:
+        raise UserError(
+            f"The field {path} does not tell how it is built ({error}): fit the scene again."
+        ) from error
+
+
 def load_field(
     path: str | os.PathLike, device: torch.device | str = "cpu"
 ) -> tuple[RadianceField, OccupancyGrid] | tuple[FlowField, FlowOccupancy]:
@@ -70,7 +86,7 @@ def load_field(
     """
     tensors, metadata = load_tensors(path, KIND, VERSION, finite=True)
     try:
-        settings = parse(FieldSettings, json.loads(metadata["settings"]))
+        settings = _settings(metadata)
         slices, loop = int(metadata["slices"]), bool(json.loads(metadata["loop"]))
         if slices < 1:
             raise ValueError(f"it has {slices} slices")

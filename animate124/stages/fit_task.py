@@ -46,7 +46,7 @@ class FitTask(SceneTask):
         self.pixels = rgba.flatten(2, 3).to(device)  # [views, frames, pixels, 4], premultiplied
         init = runtime.generator(settings.train.seed, "fit", "init")
         field, occupancy = build_field(settings.field, slices, bundle.record.loop, init)
-        super().__init__(settings, device, field, occupancy)
+        super().__init__(settings, device, field, occupancy, settings.field.step)
 
     def loss(self, step: int) -> dict[str, Tensor]:
         generator = self._generator("rays", step)

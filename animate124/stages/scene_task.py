@@ -13,8 +13,8 @@ from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import RadianceField
 from animate124.geometry.cameras import Cameras, rays
 from animate124.render.volume import Rendered, render_rays
-from animate124.settings.field import FieldSettings
 from animate124.settings.training import TrainSettings
+from animate124.stages.picture import Picture
 from animate124.training import Task
 
 BETAS, EPSILON = (0.9, 0.99), 1e-15  # spec §3.8
@@ -25,22 +25,27 @@ class _Settings(Protocol):
     lr: float
     lr_end: float
     refresh_every: int
-    field: FieldSettings
     train: TrainSettings
 
 
 class SceneTask(Task):
     """Optimisation of a radiance field and its occupancy grid.
 
-    `settings` has lr (of the grid; the perceptron has a quarter), lr_end, refresh_every, field and
-    train. A subclass sets `name` and gives `loss`.
+    `settings` has lr (of the grid; the perceptron has a quarter), lr_end, refresh_every and train.
+    `march` is the distance between samples along a ray, world units. A subclass sets `name` and
+    gives `loss`.
     """
 
     def __init__(
-        self, settings: _Settings, device: str, field: RadianceField, occupancy: OccupancyGrid
+        self,
+        settings: _Settings,
+        device: str,
+        field: RadianceField,
+        occupancy: OccupancyGrid,
+        march: float,
     ) -> None:
         self.settings, self.seed, self.device = settings, settings.train.seed, device
-        self.field, self.occupancy = field.to(device), occupancy.to(device)
+        self.field, self.occupancy, self.march = field.to(device), occupancy.to(device), march
 
     def parameters(self) -> list[dict]:
         names = dict(self.field.named_parameters())
@@ -71,13 +76,7 @@ class SceneTask(Task):
     ) -> Rendered:
         """`render_rays` of the field: times [G], rays [G, R, 3]."""
         return render_rays(
-            self.field,
-            self.occupancy,
-            times,
-            origins,
-            directions,
-            self.settings.field.step,
-            generator,
+            self.field, self.occupancy, times, origins, directions, self.march, generator
         )
 
     def render_views(
@@ -89,6 +88,22 @@ class SceneTask(Task):
         white = result.over(torch.ones(3, device=self.device))
         shape = len(cameras), cameras.height, cameras.width, 3
         return result, white.reshape(shape).permute(0, 3, 1, 2)
+
+    def at_start(self, picture: Picture, step: int) -> dict[str, Tensor]:
+        """Terms of the picture at t = 0: rgb, alpha and spread.
+
+        `settings` has rays, subsamples and the weights by these names.
+        """
+        settings, generator = self.settings, self._generator("picture", step)
+        sighting = picture.sight(settings.rays, settings.subsamples, generator)
+        rays = sighting.origins[None], sighting.directions[None]
+        result = self.render(torch.zeros(1), *rays, self._generator("picture march", step))
+        errors = picture.errors(result, sighting, generator)
+        return {
+            "rgb": settings.rgb * errors["rgb"],
+            "alpha": settings.alpha * errors["alpha"],
+            "spread": settings.spread * result.spread(),
+        }
 
     def state(self) -> dict[str, Tensor]:
         return self.occupancy.state()

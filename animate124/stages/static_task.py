@@ -72,7 +72,7 @@ class StaticTask(SceneTask):
         if isinstance(field.head, Perceptron):  # tinycudann's has no bias to set
             with torch.no_grad():
                 field.head.b2[0] = settings.start_density
-        super().__init__(settings, picture.device, field, occupancy)
+        super().__init__(settings, picture.device, field, occupancy, settings.field.step)
         self.picture = picture
         self.priors = self._prepare(novel_view, text_to_image, prompt, templates)
         self.timesteps = TimestepRange(

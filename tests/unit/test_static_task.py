@@ -5,20 +5,16 @@ import math
 import pytest
 import tiny_priors
 import torch
-from torch.nn.functional import avg_pool2d
+from egg import SIZE, Knowing, egg, picture, white
 
-from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit, rays
+from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit
 from animate124.priors.novel_view import NovelView
-from animate124.priors.schedule import Schedule
 from animate124.render.volume import render_images
 from animate124.settings.base import parse
 from animate124.settings.static import StaticSettings
-from animate124.stages.picture import Picture
 from animate124.stages.static_task import StaticTask, _roughness
 from animate124.training import run
 
-SIZE = 16
-AXES = torch.tensor([0.5, 0.5, 0.2])  # flat from front to back
 TINY = (
     *("field.levels=4", "field.hidden=8", "field.coarsest=4", "field.finest=16"),
     *("field.log2_size=12", "field.occupancy_side=16", "field.step=0.05"),
@@ -30,53 +26,6 @@ TINY = (
 
 def settings(*more):
     return parse(StaticSettings, [*TINY, *more])
-
-
-def egg(azimuth, elevation=0.0):
-    """Straight RGBA [SIZE, SIZE, 4] of the egg, by intersecting rays with it."""
-    camera = Cameras(orbit(float(azimuth), float(elevation))[None], DEFAULT_FOV_Y, SIZE, SIZE)
-    origin, direction = (r[0] / AXES for r in rays(camera))
-    a = direction.square().sum(-1)
-    b = (origin * direction).sum(-1)
-    inside = b.square() - a * (origin.square().sum(-1) - 1)
-    near = (-b - inside.clamp(min=0).sqrt()) / a
-    front = (origin + near[..., None] * direction)[..., 2:] > 0
-    colour = torch.where(front, torch.tensor([0.9, 0.1, 0.1]), torch.tensor([0.1, 0.1, 0.9]))
-    return torch.cat([colour, (inside > 0)[..., None].float()], -1)
-
-
-def white(rgba):
-    return rgba[..., :3] * rgba[..., 3:] + 1 - rgba[..., 3:]
-
-
-def picture(elevation=0.0, image=None, largest=128):
-    image = egg(0, elevation) if image is None else image
-    return Picture(image, elevation, largest)
-
-
-class Knowing:
-    """A novel-view prior that knows the egg, with averaging in the autoencoder's place."""
-
-    vae, image_size = None, SIZE
-    schedule = Schedule(torch.linspace(0.999, 0.01, 100))
-
-    def __init__(self, elevation=0.0):
-        self.elevation, self.poses, self.images = elevation, [], []
-
-    def encode_images(self, images):
-        self.images.append(images)
-        return avg_pool2d(images * 2 - 1, 2)
-
-    def reference(self, image):
-        return image
-
-    def predict_pair(self, noisy, t, reference, pose):
-        self.poses.append(pose)
-        azimuth = torch.rad2deg(torch.atan2(pose[0, 1], pose[0, 2]))
-        elevation = self.elevation - torch.rad2deg(pose[0, 0])
-        clean = self.encode_images(white(egg(azimuth, elevation)).permute(2, 0, 1)[None])
-        signal, noise = self.schedule.signal_and_noise(t, clean)
-        return ((noisy - signal * clean) / noise,) * 2
 
 
 class Reading:
@@ -172,7 +121,9 @@ def test_poses_are_relative_to_the_picture():
 def test_sentences_follow_the_view_and_autoencoders_are_shared():
     novel_view, reading = Knowing(), Reading()
     chosen = settings("text=1", "views=2", "warmup=0", "negative=blurry")
-    task = StaticTask(picture(), chosen, novel_view=novel_view, text_to_image=reading, prompt="an egg")
+    task = StaticTask(
+        picture(), chosen, novel_view=novel_view, text_to_image=reading, prompt="an egg"
+    )
     assert reading.texts == [
         ["an egg, front view", "an egg, side view", "an egg, back view"],
         ["blurry"],

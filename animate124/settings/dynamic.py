@@ -1,0 +1,108 @@
+"""Settings of the stage `dynamic`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from animate124.settings.base import Settings, setting
+from animate124.settings.training import TrainSettings
+
+
+class DynamicSettings(Settings):
+    """Motion for a static scene from a sentence (`animate124.stages.dynamic_task`).
+
+    Every weight is of a term that is a mean, so all are on one scale and none depends on the
+    number of rays, frames or latents. The field's size is that of the static scene.
+    """
+
+    slices: int = setting(16, "Time slices of the grid", "slices", ge=2, le=1024)
+    loop: bool = setting(True, "The motion ends where it begins", None)
+    interpolation: Literal["flow", "blend"] = setting(
+        "flow", "Between slices: follow the motion found in the field, or blend", None
+    )
+    frames: int = setting(8, "Frames that the video prior sees together", "frames", ge=2, le=128)
+    window: float = setting(
+        1.0, "Part of the clip that these frames span", "share of the clip", gt=0, le=1
+    )
+    size: int = setting(64, "Edge of the frames that are rendered", "pixels", ge=8, le=1024)
+    spread_azimuth: float = setting(
+        180.0, "Largest azimuth of a clip's camera to either side", "degrees", ge=0, le=180
+    )
+    lowest: float = setting(-10.0, "Lowest elevation of a clip's camera", "degrees", gt=-90, lt=90)
+    highest: float = setting(30.0, "Highest elevation of a clip's camera", "degrees", gt=-90, lt=90)
+    moving_camera: float = setting(
+        0.0, "Share of clips whose camera moves (published: 0.9)", None, ge=0, le=1
+    )
+    video: float = setting(20.0, "Weight of what the video prior says", None, ge=0)
+    video_scale: float = setting(7.5, "Guidance scale of the video prior (1: none)", None, ge=0)
+    negative: str = setting("", "What the video prior is led away from", None)
+    motion: float = setting(
+        1.0,
+        "Motion strength: factor on what the video prior says of the frames' differences",
+        None,
+        ge=0,
+    )
+    appearance: float = setting(
+        0.3, "Factor on what it says of all frames alike: the look, which is known", None, ge=0
+    )
+    t_low: float = setting(0.2, "Lowest timestep at the start", "share of all", ge=0, le=1)
+    t_high: float = setting(0.98, "Highest timestep at the start", "share of all", ge=0, le=1)
+    t_low_end: float = setting(0.1, "Lowest timestep at the end", "share of all", ge=0, le=1)
+    t_high_end: float = setting(0.6, "Highest timestep at the end", "share of all", ge=0, le=1)
+    annealing: Literal["linear", "sqrt"] = setting(
+        "linear", "How the timesteps get there; sqrt leaves the noisy ones early", None
+    )
+    novel_view: float = setting(
+        2.0,
+        "Weight of what the novel-view prior says of one frame, given the scene from the front at "
+        "the same moment",
+        None,
+        ge=0,
+    )
+    novel_view_scale: float = setting(
+        3.0, "Guidance scale of the novel-view prior (1: none)", None, ge=0
+    )
+    novel_view_t_high: float = setting(
+        0.6, "Highest timestep of the novel-view prior", "share of all", ge=0, le=1
+    )
+    rays: int = setting(
+        1024, "Rays a step through the picture, at t = 0", "rays", ge=16, le=1 << 20
+    )
+    subsamples: int = setting(
+        2, "Rays per pixel edge of the picture; their mean is compared", "rays", ge=1, le=8
+    )
+    reference_size: int = setting(
+        128, "Edge the picture is reduced to, if it is larger", "pixels", ge=8, le=1024
+    )
+    rgb: float = setting(5.0, "Weight of the picture's colours at t = 0", None, ge=0)
+    alpha: float = setting(2.0, "Weight of the picture's silhouette at t = 0", None, ge=0)
+    smooth: float = setting(
+        1.0, "Weight of the squared difference of neighbouring time slices", None, ge=0
+    )
+    still: float = setting(
+        0.1, "Weight of the squared difference of a time slice to the static scene", None, ge=0
+    )
+    spread: float = setting(
+        0.03, "Weight of the loss that gathers each ray's weight at one surface", None, ge=0
+    )
+    entropy: float = setting(0.01, "Weight of the loss that makes rays opaque or clear", None, ge=0)
+    lr: float = setting(
+        0.01, "Learning rate of the time slices; see `static_rate` for the rest", None, gt=0
+    )
+    static_rate: float = setting(
+        0.1, "Learning rate of the static scene, as a share of the slices'", None, ge=0, le=1
+    )
+    lr_end: float = setting(0.1, "Share of the learning rate left at the end", None, gt=0, le=1)
+    refresh_every: int = setting(16, "Steps between occupancy refreshes", "steps", ge=1)
+    train: TrainSettings = TrainSettings(steps=600, preview_every=100)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DynamicSettings:
+        for low, high in (
+            ("lowest", "highest"), ("t_low", "t_high"), ("t_low_end", "t_high_end"),
+        ):  # fmt: skip
+            if getattr(self, low) > getattr(self, high):
+                raise ValueError(f"{low} is larger than {high}")
+        return self

@@ -1,0 +1,258 @@
+"""What `dynamic` optimises: time slices over a static scene, moved by a video prior.
+
+The published stage gives motion from the video prior, the picture at t = 0 in a quarter of the
+steps, and the novel-view prior at t = 0 alone. Here every step has the picture at t = 0 and, with
+one frame of the clip, the novel-view prior at that frame's own time: what the front shows then is
+the reference that the other sides have to agree with.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from animate124.fields.occupancy import OccupancyGrid
+from animate124.fields.radiance import RadianceField
+from animate124.geometry.cameras import (
+    DEFAULT_FOV_Y,
+    Cameras,
+    azimuth_elevation_radius,
+    orbit,
+)
+from animate124.geometry.trajectories import dynamic_camera, random_views
+from animate124.priors import distill
+from animate124.priors.guidance import Guidance
+from animate124.priors.latent import LatentPrior
+from animate124.priors.novel_view import NovelView, pose_token
+from animate124.priors.text_to_video import TextToVideo
+from animate124.priors.timesteps import TimestepRange
+from animate124.priors.views import angle_weight, view_embedding, view_prompts
+from animate124.render.volume import render_images
+from animate124.settings.dynamic import DynamicSettings
+from animate124.stages.picture import Picture
+from animate124.stages.scene_task import SceneTask
+
+PREVIEW_FRAMES = 8
+
+
+class DynamicTask(SceneTask):
+    """Motion for a static scene.
+
+    Args:
+        picture: what t = 0 looks like from its camera.
+        field, occupancy: from `fields.build.with_time`; changed in place.
+        march: distance between samples along a ray, world units.
+        video, novel_view: needed where the weight of that name is not 0. If they share an
+            autoencoder, frames are encoded once for both.
+        prompt: the motion sentence, in the video prior's language.
+
+    Raises:
+        ValueError: a prior that is needed and missing.
+    """
+
+    name = "dynamic"
+
+    def __init__(
+        self,
+        picture: Picture,
+        field: RadianceField,
+        occupancy: OccupancyGrid,
+        march: float,
+        settings: DynamicSettings,
+        *,
+        video: TextToVideo | None = None,
+        novel_view: NovelView | None = None,
+        prompt: str = "",
+    ) -> None:
+        super().__init__(settings, picture.device, field, occupancy, march)
+        self.picture, self.video, self.novel_view = picture, video, novel_view
+        if settings.video:
+            if video is None:
+                raise ValueError("the weight video is not 0: give a text-to-video prior")
+            self.text = video.encode_text(view_prompts(prompt))
+            self.negative = video.encode_text([settings.negative])
+        if settings.novel_view and novel_view is None:
+            raise ValueError("the weight novel_view is not 0: give a novel-view prior")
+        self.timesteps = TimestepRange(
+            settings.t_low,
+            settings.t_high,
+            settings.t_low_end,
+            settings.t_high_end,
+            settings.annealing,
+        )
+
+    def parameters(self) -> list[dict]:
+        settings = self.settings
+        slices = [(f"grid.slices.{k}", p) for k, p in enumerate(self.field.grid.slices)]
+        groups = [self._group(slices, settings.lr)]
+        if settings.static_rate:
+            rate = settings.lr * settings.static_rate
+            head = [(f"head.{name}", p) for name, p in self.field.head.named_parameters()]
+            groups += [
+                self._group([("grid.base", self.field.grid.base)], rate),
+                self._group(head, rate / 4),
+            ]
+        return groups
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        settings = self.settings
+        terms = self.at_start(self.picture, step)
+        times = self._times(step)
+        cameras = self._cameras(step)
+        result, frames = self.render_views(times, cameras, self._generator("march", step))
+        opacity = result.opacity.clamp(1e-4, 1 - 1e-4)
+        entropy = -(opacity * opacity.log() + (1 - opacity) * (1 - opacity).log()).mean()
+        terms["entropy"] = settings.entropy * entropy
+        terms["spread"] = terms["spread"] + settings.spread * result.spread()
+        terms |= self._distilled(frames, times, cameras, step)
+        terms |= self._regular(step)
+        return terms
+
+    def _times(self, step: int) -> Tensor:
+        """Frame times [F] of this step's clip, on time slices where these allow it.
+
+        A slice that is met exactly needs no blending, which shows moving parts twice.
+        """
+        settings = self.settings
+        count, slices = settings.frames, len(self.field.grid.slices)
+        draw = torch.rand(1, generator=self._generator("time", step), device=self.device).item()
+        if settings.loop:
+            start = int(draw * slices) / slices
+            return (start + settings.window * torch.arange(count) / count) % 1.0
+        start = draw * (1.0 - settings.window)
+        return start + settings.window * torch.arange(count) / (count - 1)
+
+    def _cameras(self, step: int) -> Cameras:
+        """One camera a frame: as a rule the same for all of them."""
+        settings, generator = self.settings, self._generator("camera", step)
+        moving = torch.rand(1, generator=generator, device=self.device).item()
+        if moving < settings.moving_camera:
+            poses = dynamic_camera(settings.frames, generator, moving_rate=1.0)
+        else:
+            poses = random_views(
+                1,
+                generator,
+                elevation_range=(settings.lowest, settings.highest),
+                azimuth_range=(-settings.spread_azimuth, settings.spread_azimuth),
+            ).expand(settings.frames, -1, -1)
+        return Cameras(poses, DEFAULT_FOV_Y, settings.size, settings.size)
+
+    def _distilled(
+        self, frames: Tensor, times: Tensor, cameras: Cameras, step: int
+    ) -> dict[str, Tensor]:
+        """A term for each prior, of frames [F, 3, H, W] over white."""
+        settings, terms, latents = self.settings, {}, None
+        azimuth, elevation, _ = azimuth_elevation_radius(cameras.c2w)
+        if settings.video:
+            latents = self.video.encode_images(frames)
+            terms["video"] = self._moved(latents, azimuth, step)
+        if settings.novel_view:
+            generator = self._generator("novel_view frame", step)
+            k = int(torch.randint(len(frames), (1,), generator=generator, device=self.device))
+            shared = latents is not None and self.video.vae is self.novel_view.vae
+            same_size = shared and self.video.image_size == self.novel_view.image_size
+            one = (
+                latents[k : k + 1]
+                if same_size
+                else self.novel_view.encode_images(frames[k : k + 1])
+            )
+            terms["novel_view"] = self._agreed(one, times[k], azimuth[k], elevation[k], step)
+        return terms
+
+    def _moved(self, latents: Tensor, azimuth: Tensor, step: int) -> Tensor:
+        """What the video prior says of a clip's latents [F, 4, h, w], seen from azimuths [F].
+
+        Its gradient has a part that all frames share, which is about looks, and what remains, which
+        is about motion; the two are weighted apart, since the look is known from elsewhere.
+        """
+        settings, video = self.settings, self.video
+        generator = self._generator("video", step)
+        t = self.timesteps.draw(1, video.schedule.steps, generator, step, settings.train.steps)
+        middle = azimuth[len(azimuth) // 2].reshape(1).to(self.text.device)
+        text = view_embedding(self.text, middle)
+        found = distill.video_sds(
+            latents[None],
+            t,
+            partial(video.predict_pair, text=text, negative=self.negative),
+            video.schedule,
+            Guidance(settings.video_scale),
+            generator,
+            weight=settings.video,
+        )
+        common = found.gradient.mean(1, keepdim=True)
+        gradient = settings.motion * (found.gradient - common) + settings.appearance * common
+        return distill.surrogate(latents[None], gradient)
+
+    def _agreed(
+        self, latents: Tensor, time: Tensor, azimuth: Tensor, elevation: Tensor, step: int
+    ) -> Tensor:
+        """What the novel-view prior says of one frame's latents [1, 4, h, w].
+
+        Its reference is what the scene shows at the same time from the picture's camera: at t = 0
+        the picture itself.
+        """
+        settings, prior = self.settings, self.novel_view
+        reference = prior.reference(self._front(time))
+        lift = elevation.reshape(1) - self.picture.elevation
+        pose = pose_token(lift, azimuth.reshape(1), 0.0)
+        generator = self._generator("novel_view", step)
+        low, high = self.timesteps.bounds(step, settings.train.steps)
+        high = min(high, settings.novel_view_t_high)
+        t = TimestepRange(min(low, high), high).draw(1, prior.schedule.steps, generator)
+        share = angle_weight(azimuth.reshape(1), lift).to(latents.device)
+        found = distill.sds(
+            latents,
+            t,
+            lambda noisy, at: prior.predict_pair(noisy, at, reference, pose),
+            prior.schedule,
+            Guidance(settings.novel_view_scale),
+            generator,
+            weight=settings.novel_view * share,
+        )
+        return distill.surrogate(latents, found.gradient)
+
+    def _front(self, time: Tensor) -> Tensor:
+        """The scene at `time` from the picture's camera, [1, 3, S, S] over white."""
+        if float(time) == 0.0:
+            return self.picture.over_white()
+        size = self.settings.size
+        camera = self.picture.camera.resized(size, size)
+        image = render_images(self.field, self.occupancy, time.reshape(1), camera, self.march)
+        return image["rgb"].permute(0, 3, 1, 2).clamp(0, 1)
+
+    def _regular(self, step: int) -> dict[str, Tensor]:
+        """Direct differences of parameters, of one pair of neighbouring slices a step.
+
+        Encoding random points to compare features, as published, costs two lookups a point and
+        sees only where it looks.
+        """
+        slices, settings = self.field.grid.slices, self.settings
+        generator = self._generator("pair", step)
+        pairs = len(slices) if self.field.grid.loop else len(slices) - 1
+        k = int(torch.randint(pairs, (1,), generator=generator, device=self.device))
+        one, other = slices[k], slices[(k + 1) % len(slices)]
+        terms = {}
+        if settings.smooth:
+            terms["smooth"] = settings.smooth * (one - other).square().mean()
+        if settings.still:
+            terms["still"] = settings.still * one.square().mean()
+        return terms
+
+    def preview(self, step: int) -> Tensor:
+        """Moments of the clip from the front, above the same from behind, to the right."""
+        count, size = PREVIEW_FRAMES, self.settings.size
+        times = torch.arange(count) / (count if self.settings.loop else count - 1)
+        rows = []
+        for azimuth in (0.0, 135.0):
+            poses = orbit(azimuth, self.picture.elevation).expand(count, -1, -1).to(self.device)
+            cameras = Cameras(poses, DEFAULT_FOV_Y, size, size)
+            images = render_images(self.field, self.occupancy, times, cameras, self.march)["rgb"]
+            rows.append(images.clamp(0, 1).transpose(0, 1).flatten(1, 2))
+        return torch.cat(rows)
+
+
+def _same_latents(one: LatentPrior, other: LatentPrior) -> bool:
+    """Whether what one prior encodes is what the other would."""
+    return one.vae is other.vae and one.image_size == other.image_size
