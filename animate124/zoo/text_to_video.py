@@ -50,7 +50,7 @@ def build_adapter() -> MotionAdapter:
         block_out_channels=(32, 64, 128),
         motion_layers_per_block=1,
         motion_mid_block_layers_per_block=1,
-        motion_num_attention_heads=4,
+        motion_num_attention_heads=2,
         motion_norm_num_groups=8,
         motion_max_seq_length=32,
         use_motion_mid_block=True,
