@@ -35,9 +35,29 @@ class DynamicSettings(Settings):
     moving_camera: float = setting(
         0.0, "Share of clips whose camera moves (published: 0.9)", None, ge=0, le=1
     )
-    video: float = setting(20.0, "Weight of what the video prior says", None, ge=0)
-    video_scale: float = setting(7.5, "Guidance scale of the video prior (1: none)", None, ge=0)
+    video: float = setting(10.0, "Weight of what the video prior says", None, ge=0)
+    video_scale: float = setting(3.0, "Guidance scale of the video prior (1: none)", None, ge=0)
+    video_rescale: float = setting(
+        0.5,
+        "Share of the rescale against over-exposed guidance (arXiv 2305.08891)",
+        None,
+        ge=0,
+        le=1,
+    )
     negative: str = setting("", "What the video prior is led away from", None)
+    denoising: int = setting(
+        8,
+        "Denoising steps of the clips that the video prior makes of the scene, for it to follow "
+        "(0: score distillation, as published)",
+        "steps",
+        ge=0,
+        le=50,
+    )
+    aim_every: int = setting(10, "Steps between such clips", "steps", ge=1)
+    aims: int = setting(8, "Clips that are followed at a time", "clips", ge=1, le=64)
+    spread_by: float = setting(
+        0.5, "Part of the steps after which clips are seen from all sides", None, gt=0, le=1
+    )
     motion: float = setting(
         1.0,
         "Motion strength: factor on what the video prior says of the frames' differences",
@@ -47,10 +67,10 @@ class DynamicSettings(Settings):
     appearance: float = setting(
         0.3, "Factor on what it says of all frames alike: the look, which is known", None, ge=0
     )
-    t_low: float = setting(0.2, "Lowest timestep at the start", "share of all", ge=0, le=1)
-    t_high: float = setting(0.98, "Highest timestep at the start", "share of all", ge=0, le=1)
-    t_low_end: float = setting(0.1, "Lowest timestep at the end", "share of all", ge=0, le=1)
-    t_high_end: float = setting(0.6, "Highest timestep at the end", "share of all", ge=0, le=1)
+    t_low: float = setting(0.9, "Lowest timestep at the start", "share of all", ge=0, le=0.98)
+    t_high: float = setting(0.95, "Highest timestep at the start", "share of all", ge=0, le=0.98)
+    t_low_end: float = setting(0.5, "Lowest timestep at the end", "share of all", ge=0, le=0.98)
+    t_high_end: float = setting(0.8, "Highest timestep at the end", "share of all", ge=0, le=0.98)
     annealing: Literal["linear", "sqrt"] = setting(
         "linear", "How the timesteps get there; sqrt leaves the noisy ones early", None
     )
@@ -63,6 +83,9 @@ class DynamicSettings(Settings):
     )
     novel_view_scale: float = setting(
         3.0, "Guidance scale of the novel-view prior (1: none)", None, ge=0
+    )
+    novel_view_t_low: float = setting(
+        0.2, "Lowest timestep of the novel-view prior", "share of all", ge=0, le=1
     )
     novel_view_t_high: float = setting(
         0.6, "Highest timestep of the novel-view prior", "share of all", ge=0, le=1
@@ -102,6 +125,7 @@ class DynamicSettings(Settings):
     def _ordered(self) -> DynamicSettings:
         for low, high in (
             ("lowest", "highest"), ("t_low", "t_high"), ("t_low_end", "t_high_end"),
+            ("novel_view_t_low", "novel_view_t_high"),
         ):  # fmt: skip
             if getattr(self, low) > getattr(self, high):
                 raise ValueError(f"{low} is larger than {high}")

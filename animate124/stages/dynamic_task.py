@@ -3,11 +3,13 @@
 The published stage gives motion from the video prior, the picture at t = 0 in a quarter of the
 steps, and the novel-view prior at t = 0 alone. Here every step has the picture at t = 0 and, with
 one frame of the clip, the novel-view prior at that frame's own time: what the front shows then is
-the reference that the other sides have to agree with.
+the reference that the other sides have to agree with. And unless the setting `denoising` is 0 the
+video prior does not distil: it makes clips of the scene, which the scene follows (`clip_bank`).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import torch
@@ -31,6 +33,7 @@ from animate124.priors.timesteps import TimestepRange
 from animate124.priors.views import angle_weight, view_embedding, view_prompts
 from animate124.render.volume import render_images
 from animate124.settings.dynamic import DynamicSettings
+from animate124.stages.clip_bank import Aim, ClipBank, reimagine
 from animate124.stages.picture import Picture
 from animate124.stages.scene_task import SceneTask
 
@@ -73,6 +76,7 @@ class DynamicTask(SceneTask):
                 raise ValueError("the weight video is not 0: give a text-to-video prior")
             self.text = video.encode_text(view_prompts(prompt))
             self.negative = video.encode_text([settings.negative])
+        self.bank = ClipBank(settings.aims, settings.frames, settings.size, self.device)
         if settings.novel_view and novel_view is None:
             raise ValueError("the weight novel_view is not 0: give a novel-view prior")
         self.timesteps = TimestepRange(
@@ -99,14 +103,13 @@ class DynamicTask(SceneTask):
     def loss(self, step: int) -> dict[str, Tensor]:
         settings = self.settings
         terms = self.at_start(self.picture, step)
-        times = self._times(step)
-        cameras = self._cameras(step)
+        times, cameras, aim = self._clip(step)
         result, frames = self.render_views(times, cameras, self._generator("march", step))
         opacity = result.opacity.clamp(1e-4, 1 - 1e-4)
         entropy = -(opacity * opacity.log() + (1 - opacity) * (1 - opacity).log()).mean()
         terms["entropy"] = settings.entropy * entropy
         terms["spread"] = terms["spread"] + settings.spread * result.spread()
-        terms |= self._distilled(frames, times, cameras, step)
+        terms |= self._guided(frames, times, cameras, aim, step)
         terms |= self._regular(step)
         return terms
 
@@ -124,8 +127,8 @@ class DynamicTask(SceneTask):
         start = draw * (1.0 - settings.window)
         return start + settings.window * torch.arange(count) / (count - 1)
 
-    def _cameras(self, step: int) -> Cameras:
-        """One camera a frame: as a rule the same for all of them."""
+    def _cameras(self, step: int, widest: float) -> Cameras:
+        """One camera a frame, as a rule the same for all; azimuth up to `widest` degrees."""
         settings, generator = self.settings, self._generator("camera", step)
         moving = torch.rand(1, generator=generator, device=self.device).item()
         if moving < settings.moving_camera:
@@ -135,55 +138,112 @@ class DynamicTask(SceneTask):
                 1,
                 generator,
                 elevation_range=(settings.lowest, settings.highest),
-                azimuth_range=(-settings.spread_azimuth, settings.spread_azimuth),
+                azimuth_range=(-widest, widest),
             ).expand(settings.frames, -1, -1)
         return Cameras(poses, DEFAULT_FOV_Y, settings.size, settings.size)
 
-    def _distilled(
-        self, frames: Tensor, times: Tensor, cameras: Cameras, step: int
+    def before_step(self, step: int) -> None:
+        super().before_step(step)
+        settings = self.settings
+        if settings.video and settings.denoising and step % settings.aim_every == 0:
+            self.bank.add(self._aim(step))
+
+    @torch.no_grad()
+    def _aim(self, step: int) -> Aim:
+        """A new clip to follow, made of what the scene shows now from one camera.
+
+        The first are seen from the front, where the subject is known best; then cameras come from
+        ever further round, and meet a scene that moves already.
+        """
+        settings, video = self.settings, self.video
+        share = step / max(settings.train.steps, 1)
+        widest = settings.spread_azimuth * min(share / settings.spread_by, 1.0)
+        times, cameras = self._times(step), self._cameras(step, widest)
+        _, frames = self.render_views(times, cameras, None)
+        generator = self._generator("aim", step)
+        start = self.timesteps.draw(
+            1, video.schedule.steps, generator, step, settings.train.steps
+        ).item()
+        azimuth, _, _ = azimuth_elevation_radius(cameras.c2w[:1])
+        made = reimagine(
+            video,
+            frames.clamp(0, 1),
+            view_embedding(self.text, azimuth.to(self.text.device)),
+            self.negative,
+            Guidance(settings.video_scale, rescale=settings.video_rescale),
+            start,
+            settings.denoising,
+            generator,
+        )
+        return Aim(times, cameras.c2w, made)
+
+    def _clip(self, step: int) -> tuple[Tensor, Cameras, Tensor | None]:
+        """Times and cameras of this step's clip and, if there is a bank, the frames to follow."""
+        settings = self.settings
+        if not len(self.bank):
+            return self._times(step), self._cameras(step, settings.spread_azimuth), None
+        generator = self._generator("chosen aim", step)
+        chosen = torch.randint(len(self.bank), (1,), generator=generator, device=self.device)
+        aim = self.bank[int(chosen)]
+        return (
+            aim.times,
+            Cameras(aim.poses, DEFAULT_FOV_Y, settings.size, settings.size),
+            aim.frames,
+        )
+
+    def _guided(
+        self, frames: Tensor, times: Tensor, cameras: Cameras, aim: Tensor | None, step: int
     ) -> dict[str, Tensor]:
         """A term for each prior, of frames [F, 3, H, W] over white."""
         settings, terms, latents = self.settings, {}, None
         azimuth, elevation, _ = azimuth_elevation_radius(cameras.c2w)
-        if settings.video:
+        if aim is not None:
+            residual = settings.video * (frames.detach() - aim) / frames.numel()
+            terms["video"] = distill.surrogate(frames, self._weighted(residual))
+        elif settings.video:
             latents = self.video.encode_images(frames)
             terms["video"] = self._moved(latents, azimuth, step)
         if settings.novel_view:
             generator = self._generator("novel_view frame", step)
             k = int(torch.randint(len(frames), (1,), generator=generator, device=self.device))
-            shared = latents is not None and self.video.vae is self.novel_view.vae
-            same_size = shared and self.video.image_size == self.novel_view.image_size
-            one = (
-                latents[k : k + 1]
-                if same_size
-                else self.novel_view.encode_images(frames[k : k + 1])
-            )
+            chosen = slice(k, k + 1)
+            if latents is not None and _same_latents(self.video, self.novel_view):
+                one = latents[chosen]
+            else:
+                one = self.novel_view.encode_images(frames[chosen])
             terms["novel_view"] = self._agreed(one, times[k], azimuth[k], elevation[k], step)
         return terms
 
-    def _moved(self, latents: Tensor, azimuth: Tensor, step: int) -> Tensor:
-        """What the video prior says of a clip's latents [F, 4, h, w], seen from azimuths [F].
+    def _weighted(self, gradient: Tensor) -> Tensor:
+        """A gradient on frames [F, …], its two parts weighted apart.
 
-        Its gradient has a part that all frames share, which is about looks, and what remains, which
-        is about motion; the two are weighted apart, since the look is known from elsewhere.
+        What all frames share is about looks, which are known from elsewhere; what remains is about
+        motion.
         """
+        settings = self.settings
+        common = gradient.mean(0, keepdim=True)
+        return settings.motion * (gradient - common) + settings.appearance * common
+
+    def _moved(self, latents: Tensor, azimuth: Tensor, step: int) -> Tensor:
+        """Score distillation of a clip's latents [F, 4, h, w], seen from azimuths [F]."""
         settings, video = self.settings, self.video
         generator = self._generator("video", step)
         t = self.timesteps.draw(1, video.schedule.steps, generator, step, settings.train.steps)
         middle = azimuth[len(azimuth) // 2].reshape(1).to(self.text.device)
-        text = view_embedding(self.text, middle)
         found = distill.video_sds(
             latents[None],
             t,
-            partial(video.predict_pair, text=text, negative=self.negative),
+            partial(
+                video.predict_pair,
+                text=view_embedding(self.text, middle),
+                negative=self.negative,
+            ),
             video.schedule,
-            Guidance(settings.video_scale),
+            Guidance(settings.video_scale, rescale=settings.video_rescale),
             generator,
             weight=settings.video,
         )
-        common = found.gradient.mean(1, keepdim=True)
-        gradient = settings.motion * (found.gradient - common) + settings.appearance * common
-        return distill.surrogate(latents[None], gradient)
+        return distill.surrogate(latents, self._weighted(found.gradient[0]))
 
     def _agreed(
         self, latents: Tensor, time: Tensor, azimuth: Tensor, elevation: Tensor, step: int
@@ -198,9 +258,8 @@ class DynamicTask(SceneTask):
         lift = elevation.reshape(1) - self.picture.elevation
         pose = pose_token(lift, azimuth.reshape(1), 0.0)
         generator = self._generator("novel_view", step)
-        low, high = self.timesteps.bounds(step, settings.train.steps)
-        high = min(high, settings.novel_view_t_high)
-        t = TimestepRange(min(low, high), high).draw(1, prior.schedule.steps, generator)
+        span = TimestepRange(settings.novel_view_t_low, settings.novel_view_t_high)
+        t = span.draw(1, prior.schedule.steps, generator)
         share = angle_weight(azimuth.reshape(1), lift).to(latents.device)
         found = distill.sds(
             latents,
@@ -239,6 +298,14 @@ class DynamicTask(SceneTask):
         if settings.still:
             terms["still"] = settings.still * one.square().mean()
         return terms
+
+    def state(self) -> dict[str, Tensor]:
+        return super().state() | self.bank.state()
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        own = self.bank.state()
+        self.bank.load_state(state)
+        super().load_state({name: v for name, v in state.items() if name not in own})
 
     def preview(self, step: int) -> Tensor:
         """Moments of the clip from the front, above the same from behind, to the right."""

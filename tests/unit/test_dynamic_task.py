@@ -5,16 +5,17 @@ import math
 import pytest
 import torch
 from egg import SIZE, Knowing, egg, picture, white
-from torch.nn.functional import avg_pool2d
 
 from animate124 import runtime
 from animate124.fields.build import with_time
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, azimuth_elevation_radius, orbit
+from animate124.priors.guidance import Guidance
 from animate124.render.volume import render_images
 from animate124.settings.base import parse
 from animate124.settings.dynamic import DynamicSettings
 from animate124.settings.field import FieldSettings
 from animate124.settings.static import StaticSettings
+from animate124.stages.clip_bank import Aim, ClipBank, reimagine
 from animate124.stages.dynamic_task import DynamicTask
 from animate124.stages.static_task import StaticTask
 from animate124.training import run
@@ -43,10 +44,14 @@ class Rising:
         return torch.eye(3)[: len(texts), None]
 
     def encode_images(self, images):
-        return avg_pool2d(images * 2 - 1, 2)
+        return images * 2 - 1
+
+    def decode_latents(self, latents):
+        return latents / 2 + 0.5
 
     def predict_pair(self, noisy, t, text, negative):
-        azimuth, elevation, _ = azimuth_elevation_radius(self.task._cameras(self.step).c2w)
+        cameras = self.task._cameras(self.step, self.task.settings.spread_azimuth)
+        azimuth, elevation, _ = azimuth_elevation_radius(cameras.c2w)
         times = self.task._times(self.step)
         frames = [
             white(egg(a, e, lift(time))).permute(2, 0, 1)
@@ -61,7 +66,15 @@ def settings(*more):
     tiny = (
         *("slices=8", "frames=4", f"size={SIZE}", "rays=128", "subsamples=1", "novel_view=0"),
         *("t_low=0.5", "t_high=0.9", "t_low_end=0.5", "t_high_end=0.9", "lr=0.03"),
-        *("video=40", "smooth=0", "still=0", "entropy=0", "train.preview_every=0"),
+        *(
+            "video=40",
+            "denoising=0",
+            "spread_by=0.001",
+            "smooth=0",
+            "still=0",
+            "entropy=0",
+            "train.preview_every=0",
+        ),
     )
     return parse(DynamicSettings, [*tiny, *more])
 
@@ -148,6 +161,82 @@ def test_the_video_prior_moves_it_and_the_picture_holds_its_start(static, tmp_pa
     assert error(task, 0, 0.0) < 0.01
 
 
+def test_it_follows_the_clips_that_the_prior_makes_of_it(static, tmp_path):
+    chosen = settings(
+        *("train.steps=160", "appearance=1", "slices=4", "denoising=2", "aim_every=5", "video=10")
+    )
+    rest = moving(static, chosen, video=Rising())
+    task = trained(static, chosen, tmp_path, video=Rising())
+    assert len(task.bank) == chosen.aims == 8
+    for azimuth in (0, 90, 180):
+        for time in (0.25, 0.75):
+            assert error(task, azimuth, time) < 0.5 * error(rest, azimuth, time), (azimuth, time)
+
+
+def test_the_first_clips_are_seen_from_the_front(static):
+    task = moving(static, settings("video=0", "spread_azimuth=100", "spread_by=0.5"))
+    azimuth, _, _ = azimuth_elevation_radius(task._cameras(3, 0.0).c2w)
+    torch.testing.assert_close(azimuth, torch.zeros(4), atol=1e-4, rtol=0)
+    found = torch.cat([azimuth_elevation_radius(task._cameras(s, 40.0).c2w)[0] for s in range(40)])
+    assert 30 < found.abs().max() <= 40 and found.min() < 0 < found.max()
+
+
+def test_the_bank_keeps_the_latest_clips_and_survives_a_checkpoint():
+    bank = ClipBank(2, 3, 4, "cpu")
+    assert len(bank) == 0
+    aims = [
+        Aim(torch.full((3,), k / 4), torch.full((3, 4, 4), float(k)), torch.rand(3, 3, 4, 4))
+        for k in range(3)
+    ]
+    for aim in aims:
+        bank.add(aim)
+    other = ClipBank(2, 3, 4, "cpu")
+    other.load_state({name: tensor.clone() for name, tensor in bank.state().items()})
+    for kept in (bank, other):
+        assert len(kept) == 2
+        assert torch.equal(kept[0].frames, aims[2].frames)  # took the oldest one's place
+        assert torch.equal(kept[1].poses, aims[1].poses)
+        assert torch.equal(kept[1].times, aims[1].times)
+
+
+def test_a_resumed_run_ends_as_an_undisturbed_one(static, tmp_path):
+    chosen = settings("train.steps=12", "denoising=1", "aim_every=4", "train.checkpoint_seconds=0")
+    whole = trained(static, chosen, tmp_path / "whole", video=Rising())
+    part = moving(static, chosen, video=Rising())
+    part.video.task = part
+    before = part.before_step
+
+    def stop(step):
+        part.video.step = step
+        if step == 6:
+            raise RuntimeError("killed")
+        before(step)
+
+    part.before_step = stop
+    with pytest.raises(RuntimeError, match="killed"):
+        run(part, chosen.train, tmp_path / "part", "egg")
+    again = trained(static, chosen, tmp_path / "part", video=Rising())
+    for one, other in zip(whole.field.parameters(), again.field.parameters(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_reimagining_whitens_the_background_again():
+    class Tinted(Rising):
+        def predict_pair(self, noisy, t, text, negative):
+            clean = torch.full_like(noisy, 0.8 * 2 - 1)
+            clean[..., 6:10, 6:10] = -1.0
+            signal, noise = self.schedule.signal_and_noise(t, clean)
+            return ((noisy - signal * clean) / noise,) * 2
+
+    made = reimagine(
+        Tinted(), torch.rand(4, 3, SIZE, SIZE), torch.zeros(1, 1, 3), torch.zeros(1, 1, 3),
+        Guidance(2.0), 80, 3, runtime.generator(0, "test"),
+    )  # fmt: skip
+    expected = torch.ones(4, 3, SIZE, SIZE)
+    expected[..., 6:10, 6:10] = 0.2  # brightened as much as the background
+    torch.testing.assert_close(made, expected, atol=1e-4, rtol=0)
+
+
 def test_without_strength_nothing_moves(static, tmp_path):
     chosen = settings("train.steps=10", "motion=0", "appearance=0", "static_rate=0", "spread=0")
     task = trained(static, chosen, tmp_path, video=Rising())
@@ -161,7 +250,7 @@ def test_gradient_is_split_into_looks_and_motion(static):
     prior = Rising()
     task = moving(static, chosen, video=prior)
     prior.task, prior.step = task, 0
-    latents = torch.randn(4, 3, 8, 8, requires_grad=True)
+    latents = torch.randn(4, 3, 16, 16, requires_grad=True)
     task._moved(latents, torch.zeros(4), 0).backward()
     plain = moving(static, settings("motion=1", "appearance=1", "video=2"), video=prior)
     other = latents.detach().clone().requires_grad_(True)
