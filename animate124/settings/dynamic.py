@@ -17,7 +17,7 @@ class DynamicSettings(Settings):
     number of rays, frames or latents. The field's size is that of the static scene.
     """
 
-    slices: int = setting(16, "Time slices of the grid", "slices", ge=2, le=1024)
+    slices: int = setting(8, "Time slices of the grid", "slices", ge=2, le=1024)
     loop: bool = setting(True, "The motion ends where it begins", None)
     interpolation: Literal["flow", "blend"] = setting(
         "flow", "Between slices: follow the motion found in the field, or blend", None
@@ -53,10 +53,20 @@ class DynamicSettings(Settings):
         ge=0,
         le=50,
     )
-    aim_every: int = setting(10, "Steps between such clips", "steps", ge=1)
+    first: float = setting(
+        0.25, "Part of the steps that follow the first such clip alone", None, ge=0, le=1
+    )
+    t_first: float = setting(
+        0.96, "Timestep that the first such clip is made from", "share of all", ge=0, le=0.98
+    )
+    aim_every: int = setting(10, "Steps between later ones", "steps", ge=1)
     aims: int = setting(8, "Clips that are followed at a time", "clips", ge=1, le=64)
     spread_by: float = setting(
-        0.5, "Part of the steps after which clips are seen from all sides", None, gt=0, le=1
+        0.3,
+        "Part of the steps, after the first clip's, until clips are seen from all sides",
+        None,
+        gt=0,
+        le=1,
     )
     motion: float = setting(
         1.0,
@@ -67,10 +77,10 @@ class DynamicSettings(Settings):
     appearance: float = setting(
         0.3, "Factor on what it says of all frames alike: the look, which is known", None, ge=0
     )
-    t_low: float = setting(0.9, "Lowest timestep at the start", "share of all", ge=0, le=0.98)
-    t_high: float = setting(0.95, "Highest timestep at the start", "share of all", ge=0, le=0.98)
-    t_low_end: float = setting(0.5, "Lowest timestep at the end", "share of all", ge=0, le=0.98)
-    t_high_end: float = setting(0.8, "Highest timestep at the end", "share of all", ge=0, le=0.98)
+    t_low: float = setting(0.7, "Lowest timestep at the start", "share of all", ge=0, le=0.98)
+    t_high: float = setting(0.85, "Highest timestep at the start", "share of all", ge=0, le=0.98)
+    t_low_end: float = setting(0.4, "Lowest timestep at the end", "share of all", ge=0, le=0.98)
+    t_high_end: float = setting(0.7, "Highest timestep at the end", "share of all", ge=0, le=0.98)
     annealing: Literal["linear", "sqrt"] = setting(
         "linear", "How the timesteps get there; sqrt leaves the noisy ones early", None
     )

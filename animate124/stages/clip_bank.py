@@ -75,6 +75,7 @@ def reimagine(
     start: int,
     steps: int,
     generator: torch.Generator,
+    known: Tensor,
 ) -> Tensor:
     """What the prior makes of frames [F, 3, H, W] over white, in [0, 1]: noised and denoised.
 
@@ -82,11 +83,13 @@ def reimagine(
         text, negative: embeddings [1, L, C].
         start: timestep it is noised to; what is decided at larger ones stays as it is.
         steps: of DDIM from there to the clean clip (arXiv 2010.02502, eq. 12, η = 0).
+        known: bool [F], frames that stay as they are: at every step they are put back, noised to
+            its timestep (RePaint, arXiv 2201.09865, eq. 8), so that the others go on from them.
 
     Returns frames like those given. The background, which guidance tints, is made white again.
     """
     schedule = video.schedule
-    clean = video.encode_images(frames)[None]
+    given = clean = video.encode_images(frames)[None]
     noise = sampling.noise(clean.shape, generator, clean.device)
 
     def at(t: int) -> Tensor:
@@ -101,8 +104,11 @@ def reimagine(
         if j > 1:
             a_next, s_next = schedule.signal_and_noise(at(start * (j - 1) // steps), noisy)
             noisy = a_next * clean + s_next * predicted
+            noisy[:, known] = (a_next * given + s_next * noise)[:, known]
     made = video.decode_latents(clean)[0].to(frames.device)
-    return _white_again(made)
+    made = _white_again(made)
+    made[known] = frames[known]
+    return made
 
 
 def _white_again(frames: Tensor) -> Tensor:

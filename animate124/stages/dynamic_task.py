@@ -145,25 +145,29 @@ class DynamicTask(SceneTask):
     def before_step(self, step: int) -> None:
         super().before_step(step)
         settings = self.settings
-        if settings.video and settings.denoising and step % settings.aim_every == 0:
+        later = step - int(settings.first * settings.train.steps)
+        due = step == 0 or (later >= 0 and later % settings.aim_every == 0)
+        if due and settings.video and settings.denoising:
             self.bank.add(self._aim(step))
 
     @torch.no_grad()
     def _aim(self, step: int) -> Aim:
         """A new clip to follow, made of what the scene shows now from one camera.
 
-        The first are seen from the front, where the subject is known best; then cameras come from
-        ever further round, and meet a scene that moves already.
+        The first decides the motion: it is made of next to nothing but noise, seen from the front,
+        where the subject is known best, and followed alone for a while. Then cameras come from ever
+        further round, meet a scene that moves already, and leave it more and more of what it does.
+        What the scene shows at t = 0 stays, so that all else goes on from it.
         """
         settings, video = self.settings, self.video
-        share = step / max(settings.train.steps, 1)
+        share = max(step / max(settings.train.steps, 1) - settings.first, 0.0)
         widest = settings.spread_azimuth * min(share / settings.spread_by, 1.0)
         times, cameras = self._times(step), self._cameras(step, widest)
         _, frames = self.render_views(times, cameras, None)
         generator = self._generator("aim", step)
-        start = self.timesteps.draw(
-            1, video.schedule.steps, generator, step, settings.train.steps
-        ).item()
+        start = int(settings.t_first * (video.schedule.steps - 1))
+        if step:
+            start = int(self._timestep(generator, step))
         azimuth, _, _ = azimuth_elevation_radius(cameras.c2w[:1])
         made = reimagine(
             video,
@@ -174,6 +178,7 @@ class DynamicTask(SceneTask):
             start,
             settings.denoising,
             generator,
+            times == 0.0,
         )
         return Aim(times, cameras.c2w, made)
 
@@ -228,7 +233,7 @@ class DynamicTask(SceneTask):
         """Score distillation of a clip's latents [F, 4, h, w], seen from azimuths [F]."""
         settings, video = self.settings, self.video
         generator = self._generator("video", step)
-        t = self.timesteps.draw(1, video.schedule.steps, generator, step, settings.train.steps)
+        t = self._timestep(generator, step)
         middle = azimuth[len(azimuth) // 2].reshape(1).to(self.text.device)
         found = distill.video_sds(
             latents[None],
@@ -244,6 +249,11 @@ class DynamicTask(SceneTask):
             weight=settings.video,
         )
         return distill.surrogate(latents, self._weighted(found.gradient[0]))
+
+    def _timestep(self, generator: torch.Generator, step: int) -> Tensor:
+        """A timestep of the video prior, [1]."""
+        steps = self.video.schedule.steps
+        return self.timesteps.draw(1, steps, generator, step, self.settings.train.steps)
 
     def _agreed(
         self, latents: Tensor, time: Tensor, azimuth: Tensor, elevation: Tensor, step: int

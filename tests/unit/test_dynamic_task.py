@@ -36,8 +36,8 @@ class Rising:
 
     vae, image_size, schedule = None, SIZE, Knowing.schedule
 
-    def __init__(self):
-        self.prompts = []
+    def __init__(self, first=180.0):
+        self.prompts, self.first = [], first
 
     def encode_text(self, texts):
         self.prompts.append(texts)
@@ -50,8 +50,8 @@ class Rising:
         return latents / 2 + 0.5
 
     def predict_pair(self, noisy, t, text, negative):
-        cameras = self.task._cameras(self.step, self.task.settings.spread_azimuth)
-        azimuth, elevation, _ = azimuth_elevation_radius(cameras.c2w)
+        widest = self.task.settings.spread_azimuth if self.step else self.first
+        azimuth, elevation, _ = azimuth_elevation_radius(self.task._cameras(self.step, widest).c2w)
         times = self.task._times(self.step)
         frames = [
             white(egg(a, e, lift(time))).permute(2, 0, 1)
@@ -163,14 +163,14 @@ def test_the_video_prior_moves_it_and_the_picture_holds_its_start(static, tmp_pa
 
 def test_it_follows_the_clips_that_the_prior_makes_of_it(static, tmp_path):
     chosen = settings(
-        *("train.steps=160", "appearance=1", "slices=4", "denoising=2", "aim_every=5", "video=10")
+        *("train.steps=200", "appearance=1", "slices=4", "denoising=2", "aim_every=5", "video=20")
     )
     rest = moving(static, chosen, video=Rising())
-    task = trained(static, chosen, tmp_path, video=Rising())
+    task = trained(static, chosen, tmp_path, video=Rising(first=0.0))
     assert len(task.bank) == chosen.aims == 8
     for azimuth in (0, 90, 180):
         for time in (0.25, 0.75):
-            assert error(task, azimuth, time) < 0.5 * error(rest, azimuth, time), (azimuth, time)
+            assert error(task, azimuth, time) < 0.6 * error(rest, azimuth, time), (azimuth, time)
 
 
 def test_the_first_clips_are_seen_from_the_front(static):
@@ -230,7 +230,7 @@ def test_reimagining_whitens_the_background_again():
 
     made = reimagine(
         Tinted(), torch.rand(4, 3, SIZE, SIZE), torch.zeros(1, 1, 3), torch.zeros(1, 1, 3),
-        Guidance(2.0), 80, 3, runtime.generator(0, "test"),
+        Guidance(2.0), 80, 3, runtime.generator(0, "test"), torch.zeros(4, dtype=torch.bool),
     )  # fmt: skip
     expected = torch.ones(4, 3, SIZE, SIZE)
     expected[..., 6:10, 6:10] = 0.2  # brightened as much as the background
@@ -314,3 +314,31 @@ def test_a_missing_prior_is_named(static):
         moving(static, settings())
     with pytest.raises(ValueError, match="novel_view"):
         moving(static, settings("video=0", "novel_view=1"))
+
+
+def test_known_frames_stay_and_are_seen_at_every_step():
+    class Watching(Rising):
+        def __init__(self):
+            super().__init__()
+            self.noisy = []
+
+        def predict_pair(self, noisy, t, text, negative):
+            self.noisy.append(noisy.clone())
+            return (torch.zeros_like(noisy),) * 2
+
+    prior, frames = Watching(), torch.rand(4, 3, SIZE, SIZE)
+    frames[..., 0, :] = 1.0  # the border is white, so nothing is brightened
+    known = torch.tensor([True, False, False, False])
+    made = reimagine(
+        prior, frames, torch.zeros(1, 1, 3), torch.zeros(1, 1, 3), Guidance(1.0), 90, 3,
+        runtime.generator(0, "test"), known,
+    )  # fmt: skip
+    assert torch.equal(made[0], frames[0])
+    given = prior.encode_images(frames)
+    signal, sigma = prior.schedule.signal_and_noise(torch.tensor([90]), given)
+    noise = (prior.noisy[0][0] - signal * given) / sigma
+    for t, noisy in zip((90, 60, 30), prior.noisy, strict=True):
+        signal, sigma = prior.schedule.signal_and_noise(torch.tensor([t]), given)
+        torch.testing.assert_close(
+            noisy[0, 0], (signal * given + sigma * noise)[0], atol=1e-4, rtol=1e-3
+        )
