@@ -24,10 +24,13 @@ _BAR_SECONDS = 0.25
 
 
 class Display:
-    """Progress of one run; a context manager. `update` may be called at every step: it is cheap."""
+    """Progress of one run; a context manager. `update` may be called at every step: it is cheap.
 
-    def __init__(self, name: str, steps: int, start: int) -> None:
-        self._name, self._steps, self._first = name, steps, start
+    unit: what is counted, in the singular.
+    """
+
+    def __init__(self, name: str, steps: int, start: int = 0, unit: str = "step") -> None:
+        self._name, self._steps, self._first, self._unit = name, steps, start, unit
         self._began = self._shown = time.perf_counter()
         self._bar: Progress | None = None
         if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
@@ -38,12 +41,12 @@ class Display:
                 MofNCompleteColumn(),
                 TimeElapsedColumn(),
                 TextColumn("{task.fields[left]}"),
-                TextColumn("loss {task.fields[loss]}"),
+                TextColumn("{task.fields[loss]}"),
                 console=Console(stderr=True),
                 auto_refresh=False,
             )
             self._task = self._bar.add_task(
-                name, total=steps, completed=start, left="", loss="-", start=True
+                name, total=steps, completed=start, left="", loss="", start=True
             )
 
     def __enter__(self) -> Display:
@@ -60,18 +63,20 @@ class Display:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, done: int, loss: float) -> None:
-        """Tell that `done` steps are finished, the last with summed loss `loss`."""
+    def update(self, done: int, loss: float | None = None) -> None:
+        """Tell that `done` steps are finished, the last with summed loss `loss` if it has one."""
         now = time.perf_counter()
         interval = PLAIN_SECONDS if self._bar is None else _BAR_SECONDS
         if now - self._shown < interval and not (self._bar is not None and done == self._steps):
             return
         self._shown = now
         left = time_left(now - self._began, done - self._first, self._steps - done)
+        shown = "" if loss is None else f"loss {loss:.4g}"
         if self._bar is None:
-            self.say(f"step {done}/{self._steps}, loss {loss:.4g}, {left} left")
+            words = [f"{self._unit} {done}/{self._steps}", shown, f"{left} left"]
+            self.say(", ".join(word for word in words if word))
         else:
-            self._bar.update(self._task, completed=done, left=f"{left} left", loss=f"{loss:.4g}")
+            self._bar.update(self._task, completed=done, left=f"{left} left", loss=shown)
             self._bar.refresh()
 
     def say(self, sentence: str) -> None:

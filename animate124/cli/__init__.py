@@ -11,7 +11,20 @@ from typing import Annotated
 import typer
 
 import animate124
-from animate124.cli import doctor, fit, priors, toybox, zoo
+from animate124.cli import (
+    doctor,
+    evaluate,
+    export,
+    fields,
+    fit,
+    invert,
+    preprocess,
+    priors,
+    render,
+    report,
+    toybox,
+    zoo,
+)
 
 app = typer.Typer(
     name="animate124",
@@ -46,4 +59,13 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(toybox.app, name="toybox")
 app.add_typer(priors.app, name="priors")
 app.command("fit")(fit.fit)
+app.command("preprocess")(preprocess.preprocess)
+app.command("invert")(invert.invert)
+app.command("static")(fields.static)
+app.command("dynamic")(fields.dynamic)
+app.command("refine")(fields.refine)
 app.add_typer(zoo.app, name="zoo")
+app.command("render")(render.render)
+app.command("export")(export.export)
+app.command("evaluate")(evaluate.evaluate)
+app.command("report")(report.report)

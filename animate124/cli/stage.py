@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -23,6 +23,9 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting; may be repeated."),
 ]
 Config = Annotated[Path | None, typer.Option(help="YAML or JSON file of settings.")]
+SettingsJson = Annotated[
+    str | None, typer.Option(metavar="JSON", help="Settings as JSON text, as the workflow gives.")
+]
 Profile = Annotated[
     str, typer.Option(help="Priors profile: a name (`animate124 priors list`) or a YAML file.")
 ]
@@ -56,11 +59,35 @@ def list_option(module: str, name: str) -> object:
     )
 
 
-def resolve(model: type[Model], config: Path | None, changes: Sequence[str] | None) -> Model:
-    """Settings from the class's defaults, a file and "key=value" texts, in this order."""
+def resolve(
+    model: type[Model],
+    config: Path | None,
+    changes: Sequence[str] | None,
+    settings_json: str | None = None,
+) -> Model:
+    """Settings from the class's defaults, a file, JSON text and "key=value" texts, in this order.
+
+    Raises UserError as `settings.base.parse`, and for text that is not a JSON object.
+    """
     from animate124.settings.base import parse
 
-    return parse(model, *([config] if config else []), list(changes or ()))
+    given = [_mapping(settings_json)] if settings_json else []
+    return parse(model, *([config] if config else []), *given, list(changes or ()))
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    """A JSON object from the command line."""
+    import json
+
+    from animate124.errors import UserError
+
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"--settings-json is not valid JSON ({error}).") from None
+    if not isinstance(found, dict):
+        raise UserError('--settings-json must be an object, such as {"train": {"steps": 5}}.')
+    return found
 
 
 def choose_device(wanted: str | None) -> str:
@@ -81,3 +108,11 @@ def choose_device(wanted: str | None) -> str:
             "`animate124 doctor` lists the devices."
         ) from None
     return wanted
+
+
+def warn(warnings: Sequence[str]) -> None:
+    """Print what the user should know, a line each, where errors are printed."""
+    import sys
+
+    for sentence in warnings:
+        print(f"warning: {sentence}", file=sys.stderr)

@@ -112,6 +112,16 @@ def encode_png(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
+def write_grey16(path: str | os.PathLike, plane: np.ndarray) -> None:
+    """Write a grey PNG of 16 bits atomically: float [H, W] in [0, 1] (clipped)."""
+    if plane.ndim != 2 or np.isnan(plane).any():
+        raise ValueError(f"a grey picture is [H, W] without NaN, got {plane.shape}")
+    pixels = (np.clip(plane, 0.0, 1.0) * 65535.0 + 0.5).astype(np.uint16)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", compress_level=6)
+    write_bytes(path, buffer.getvalue())
+
+
 def to_uint8(image: np.ndarray) -> np.ndarray:
     """Image of any shape as uint8: floats are clipped to [0, 1] and rounded, uint8 passes through.
 

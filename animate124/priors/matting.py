@@ -63,16 +63,21 @@ class Matting:
         return np.clip(alpha, 0.0, 1.0).astype(np.float32)
 
 
+def has_matte(image: np.ndarray) -> bool:
+    """Whether an image [H, W, 3 or 4] in [0, 1] has an alpha that is not opaque everywhere."""
+    assert image.ndim == 3 and image.shape[2] in (3, 4), image.shape
+    return image.shape[2] == 4 and float(image[..., 3].min()) < _OPAQUE
+
+
 def cut_out(image: np.ndarray, matting: Matting | None = None) -> np.ndarray:
     """The alpha [H, W] of an image [H, W, 3 or 4] in [0, 1].
 
-    Its own where the image has one that is not opaque everywhere, else `matting`'s.
+    Its own where it has one (`has_matte`), else `matting`'s.
 
     Raises:
         UserError: the image has none and there is no `matting`.
     """
-    assert image.ndim == 3 and image.shape[2] in (3, 4), image.shape
-    if image.shape[2] == 4 and float(image[..., 3].min()) < _OPAQUE:
+    if has_matte(image):
         return image[..., 3].astype(np.float32)
     if matting is None:
         raise UserError(

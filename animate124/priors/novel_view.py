@@ -18,7 +18,6 @@ from transformers import CLIPVisionModelWithProjection
 
 from animate124.errors import UserError
 from animate124.priors import sampling
-from animate124.priors.clip_preprocess import ClipPreprocess
 from animate124.priors.components import (
     check_folder,
     freeze,
@@ -28,6 +27,7 @@ from animate124.priors.components import (
     require,
 )
 from animate124.priors.latent import LatentPrior
+from animate124.priors.preprocess import Preprocess, load_preprocess
 from animate124.priors.schedule import Schedule
 
 # The published conversions name the camera layer's folder, its file and its tensors differently.
@@ -73,7 +73,7 @@ class NovelView(LatentPrior):
         self,
         unet: UNet2DConditionModel,
         image_encoder: CLIPVisionModelWithProjection,
-        preprocess: ClipPreprocess,
+        preprocess: Preprocess,
         projection: nn.Linear,
         vae: AutoencoderKL,
         schedule: Schedule,
@@ -102,7 +102,7 @@ class NovelView(LatentPrior):
         return cls(
             load_module(UNet2DConditionModel, require(path, "unet"), dtype).to(device),
             encoder.to(device),
-            ClipPreprocess.load(path / "feature_extractor"),
+            load_preprocess(path / "feature_extractor"),
             _load_projection(path, width).to(device, dtype),
             load_vae(vae, path, device, dtype),
             load_schedule(path, device),

@@ -36,7 +36,7 @@ class DynamicSettings(Settings):
         0.0, "Share of clips whose camera moves (published: 0.9)", None, ge=0, le=1
     )
     video: float = setting(10.0, "Weight of what the video prior says", None, ge=0)
-    video_scale: float = setting(3.0, "Guidance scale of the video prior (1: none)", None, ge=0)
+    video_scale: float = setting(2.5, "Guidance scale of the video prior (1: none)", None, ge=0)
     video_rescale: float = setting(
         0.5,
         "Share of the rescale against over-exposed guidance (arXiv 2305.08891)",
@@ -57,7 +57,7 @@ class DynamicSettings(Settings):
         0.25, "Part of the steps that follow the first such clip alone", None, ge=0, le=1
     )
     t_first: float = setting(
-        0.96, "Timestep that the first such clip is made from", "share of all", ge=0, le=0.98
+        0.95, "Timestep that the first such clip is made from", "share of all", ge=0, le=0.98
     )
     aim_every: int = setting(10, "Steps between later ones", "steps", ge=1)
     aims: int = setting(8, "Clips that are followed at a time", "clips", ge=1, le=64)
@@ -69,13 +69,13 @@ class DynamicSettings(Settings):
         le=1,
     )
     motion: float = setting(
-        1.0,
+        2.0,
         "Motion strength: factor on what the video prior says of the frames' differences",
         None,
         ge=0,
     )
     appearance: float = setting(
-        0.3, "Factor on what it says of all frames alike: the look, which is known", None, ge=0
+        0.05, "Factor on what it says of all frames alike: the look, which is known", None, ge=0
     )
     t_low: float = setting(0.7, "Lowest timestep at the start", "share of all", ge=0, le=0.98)
     t_high: float = setting(0.85, "Highest timestep at the start", "share of all", ge=0, le=0.98)
@@ -112,10 +112,10 @@ class DynamicSettings(Settings):
     rgb: float = setting(5.0, "Weight of the picture's colours at t = 0", None, ge=0)
     alpha: float = setting(2.0, "Weight of the picture's silhouette at t = 0", None, ge=0)
     smooth: float = setting(
-        1.0, "Weight of the squared difference of neighbouring time slices", None, ge=0
+        0.1, "Weight of the squared difference of neighbouring time slices", None, ge=0
     )
     still: float = setting(
-        0.1, "Weight of the squared difference of a time slice to the static scene", None, ge=0
+        0.01, "Weight of the squared difference of a time slice to the static scene", None, ge=0
     )
     spread: float = setting(
         0.03, "Weight of the loss that gathers each ray's weight at one surface", None, ge=0

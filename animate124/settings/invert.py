@@ -12,7 +12,14 @@ class InversionSettings(Settings):
     token: str = setting("<subject>", "How the new word is written", None, min_length=1)
     batch: int = setting(4, "Pictures a step", "pictures", ge=1, le=1024)
     lr: float = setting(5e-4, "Learning rate of the new word's embedding", None, gt=0)
-    white: float = setting(0.25, "Share of the pictures over plain white", None, ge=0, le=1)
+    white: float | None = setting(
+        None,
+        "Share of the pictures over plain white (null: all for the nano models, which have seen "
+        "nothing else, a quarter for others)",
+        None,
+        ge=0,
+        le=1,
+    )
     scale_jitter: float = setting(0.15, "Largest change of the subject's size", None, ge=0, lt=1)
     rotation: float = setting(10.0, "Largest turn in the image plane", "degrees", ge=0, le=180)
     shift: float = setting(0.05, "Largest move along each axis", "image edges", ge=0, le=0.5)

@@ -57,14 +57,15 @@ def dynamic(
         picture = field_stage.load_picture(
             {"rgba": inputs["rgba"]}, elevation, settings.reference_size, models.device
         )
+        told, warnings = prompt, []
+        if settings.video:
+            told, warnings = field_stage.understood(prompt, inputs, models)
         priors: dict[str, Any] = {}
         if settings.video:
             priors["video"] = models.text_to_video
         if settings.novel_view:
             priors["novel_view"] = models.novel_view
-        task = DynamicTask(
-            picture, field, occupancy, stored.step, settings, prompt=prompt, **priors
-        )
+        task = DynamicTask(picture, field, occupancy, stored.step, settings, prompt=told, **priors)
         if settings.video:
             models.text_to_video.release_text_encoder()
     roles = [use["role"] for use in models.used]
@@ -78,7 +79,9 @@ def dynamic(
         models,
         watch,
         inputs,
-        (prompt, models.digest(*roles)),
+        (told, models.digest(*roles)),
         flow=settings.interpolation == "flow",
         prompt=prompt,
+        told=told,
+        warnings=warnings,
     )

@@ -204,7 +204,10 @@ class DynamicTask(SceneTask):
         azimuth, elevation, _ = azimuth_elevation_radius(cameras.c2w)
         if aim is not None:
             residual = settings.video * (frames.detach() - aim) / frames.numel()
-            terms["video"] = distill.surrogate(frames, self._weighted(residual))
+            # What is known at t = 0 was left as it is, and says nothing of the others' looks.
+            made = times != 0.0
+            residual[made] = self._weighted(residual[made])
+            terms["video"] = distill.surrogate(frames, residual)
         elif settings.video:
             latents = self.video.encode_images(frames)
             terms["video"] = self._moved(latents, azimuth, step)

@@ -30,6 +30,7 @@ from animate124.stages.outputs import (
 )
 from animate124.stages.picture import Picture
 from animate124.stages.scene_task import SceneTask
+from animate124.stages.wording import fit_wording
 
 FIELD = "field.safetensors"
 _AZIMUTHS = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)
@@ -60,6 +61,14 @@ def load_picture(files: Mapping[str, Path], elevation: float, largest: int, devi
     if normals is not None:
         normals = normals[..., :3] * 2 - 1
     return Picture(planes["rgba"], elevation, largest, device, depth, normals)
+
+
+def understood(prompt: str, files: Mapping[str, Path], models: Models) -> tuple[str, list[str]]:
+    """The sentence in the words that the profile's text models know, and warnings, printed too."""
+    told = fit_wording(prompt, read_image(files["rgba"]), models)
+    for warning in told.warnings:
+        print(f"warning: {warning}")
+    return told.sentence, list(told.warnings)
 
 
 def optimise(

@@ -1,7 +1,6 @@
-"""Textual inversion: what is optimised, and the run from image to file."""
+"""Textual inversion: what is optimised."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,10 +10,8 @@ from animate124 import runtime
 from animate124.priors.inversion import NewWord, denoising_loss, initial_vector
 from animate124.priors.subject import draw_images, over, prepare_subject
 from animate124.priors.text_to_image import TextToImage
-from animate124.priors.tokens import write_word
-from animate124.settings.base import digest
 from animate124.settings.invert import InversionSettings
-from animate124.training import Task, TrainReport, finish, run
+from animate124.training import Task
 
 _ENCODED_AT_ONCE = 8
 
@@ -98,31 +95,3 @@ class InvertTask(Task):
             parts.append(self._encode(min(left, _ENCODED_AT_ONCE), g).cpu())
             left -= len(parts[-1])
         return torch.cat(parts)
-
-
-def invert(
-    prior: TextToImage,
-    image: np.ndarray,
-    word: str,
-    settings: InversionSettings,
-    templates: Sequence[str],
-    work: Path,
-    path: Path,
-    fingerprint: str,
-) -> TrainReport:
-    """Learn the word `settings.token` as `InvertTask` does and write it to `path` (`read_word`).
-
-    Args:
-        work: folder of the resumable state; the state is removed when `path` is safe.
-        path: .safetensors, or .bin for the published format.
-        fingerprint: identifies the image and the prior; settings, `word` and `templates` are added.
-
-    Raises UserError as `InvertTask` and `training.run`.
-    """
-    task = InvertTask(prior, image, word, settings, templates)
-    identity = "/".join((fingerprint, digest(settings), word, *templates))
-    report = run(task, settings.train, work, identity)
-    metadata = {"settings": digest(settings), "start": word}
-    write_word(path, settings.token, task.vector.detach(), metadata)
-    finish(work)
-    return report

@@ -97,7 +97,8 @@ class Models:
         from animate124.priors.matting import Matting
 
         places = self._places("matting")
-        return Matting.load(places["folder"])
+        # rembg gives the same mask, but its first import on a machine compiles for a minute.
+        return Matting.load(places["folder"], "onnxruntime")
 
     def _load(self, kind: Any, role: str) -> Any:
         places: dict[str, Any] = self._places(role)

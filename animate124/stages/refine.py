@@ -65,12 +65,15 @@ def refine(
             {"rgba": inputs["rgba"]}, elevation, settings.reference_size, models.device
         )
         stored = stored_settings(path)
+        told, warnings = prompt, []
+        if settings.tile:
+            told, warnings = field_stage.understood(prompt, inputs, models)
         priors: dict[str, Any] = {}
         if settings.tile:
             priors["tile"] = models.tile_control
             if token is not None:
                 models.tile_control.text.add_token(*read_word(inputs["token"]))
-        task = RefineTask(picture, field, occupancy, stored.step, settings, prompt=prompt, **priors)
+        task = RefineTask(picture, field, occupancy, stored.step, settings, prompt=told, **priors)
         if settings.tile:
             models.tile_control.release_text_encoder()
     roles = [use["role"] for use in models.used]
@@ -84,7 +87,9 @@ def refine(
         models,
         watch,
         inputs,
-        (prompt, models.digest(*roles)),
+        (told, models.digest(*roles)),
         flow=followed,
         prompt=prompt,
+        told=told,
+        warnings=warnings,
     )

@@ -52,6 +52,9 @@ def static(
         picture = field_stage.load_picture(
             inputs, settings.elevation, settings.reference_size, models.device
         )
+        told, warnings = prompt, []
+        if settings.text:
+            told, warnings = field_stage.understood(prompt, inputs, models)
         priors: dict[str, Any] = {}
         if settings.text:
             priors["text_to_image"] = models.text_to_image
@@ -59,7 +62,7 @@ def static(
                 models.text_to_image.text.add_token(*read_word(inputs["token"]))
         if settings.novel_view:
             priors["novel_view"] = models.novel_view
-        task = StaticTask(picture, settings, prompt=prompt, **priors)
+        task = StaticTask(picture, settings, prompt=told, **priors)
         if settings.text:
             models.text_to_image.release_text_encoder()
     roles = [use["role"] for use in models.used]
@@ -73,7 +76,9 @@ def static(
         models,
         watch,
         inputs,
-        (prompt if settings.text else "", models.digest(*roles)),
+        (told if settings.text else "", models.digest(*roles)),
         flow=False,
         prompt=prompt,
+        told=told,
+        warnings=warnings,
     )

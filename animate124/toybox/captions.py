@@ -16,11 +16,11 @@ _FLAPS = {
     "fish": "fins", "whale": "fins", "elephant": "ears", "flower": "leaves",
 }  # fmt: skip
 # Nouns of the marks and clothes that the species builders name.
-_MARKS = (
+MARKS = (
     "spots", "stripes", "belly", "dark", "pale", "spikes", "ears", "shell", "wing tips", "head",
     "roof", "pot", "flower",
 )  # fmt: skip
-_ACCESSORIES = ("scarf", "hat", "bow")
+ACCESSORIES = ("scarf", "hat", "bow")
 _FULL = ("{subject} {motion}", "{subject} that {motion}", "a toy: {subject} {motion}")
 _STATIC = ("{subject}", "a toy: {subject}", "a picture of {subject}")
 
@@ -92,7 +92,7 @@ def words_of(text: str) -> tuple[str, ...]:
 
 def _sayable() -> list[str]:
     """Every template, name, colour, mark and phrase that a caption may hold."""
-    texts = [*_FULL, *_STATIC, *COLORS, *_MARKS, *_ACCESSORIES, "with and an"]
+    texts = [*_FULL, *_STATIC, *COLORS, *MARKS, *ACCESSORIES, "with and an"]
     for name in SPECIES:
         texts.append(name)
         texts.extend(motion_phrase(name, motion) for motion in motions_of(name))

@@ -29,8 +29,9 @@ FLOORS = {
     "zoo": 3,
     "stages": 4,
     "scenes": 5,
-    "cli": 6,
-    "__main__": 7,
+    "report": 6,
+    "cli": 7,
+    "__main__": 8,
 }
 ROOMS = {
     "checkpoints": "training",

@@ -16,10 +16,9 @@ from animate124.priors.inversion import TEMPLATES, NewWord, denoising_loss, init
 from animate124.priors.schedule import Schedule
 from animate124.priors.subject import draw_backgrounds, draw_images, over, prepare_subject
 from animate124.priors.text_to_image import TextToImage
-from animate124.priors.tokens import read_word
 from animate124.settings.invert import InversionSettings
 from animate124.settings.training import TrainSettings
-from animate124.stages.invert_task import InvertTask, invert
+from animate124.stages.invert_task import InvertTask
 from animate124.toybox.captions import vocabulary, words_of
 from animate124.training import run
 
@@ -176,19 +175,6 @@ def test_cached_latents_are_all_that_is_encoded(prior):
     assert calls == [8, 2] and one._cache.shape == (10, 4, 8, 8)
     first, again, other = one.loss(0)["denoise"], one.loss(0)["denoise"], one.loss(1)["denoise"]
     assert calls == [8, 2] and first == again and first != other
-
-
-def test_the_word_is_written_and_found_again(prior, tmp_path):
-    path, work = tmp_path / "learned_embeds.safetensors", tmp_path / "work"
-    values = settings(steps=2)
-    report = invert(prior, picture(), "f", values, SENTENCES, work, path, "x")
-    name, vector = read_word(path)
-    assert report.steps == 2 and name == "<fox>"
-    assert vector.shape == (32,) and not torch.equal(vector, initial_vector(prior.text, "f"))
-    # The resumable state is gone: another run begins anew and ends with the same bytes.
-    first = path.read_bytes()
-    assert invert(prior, picture(), "f", values, SENTENCES, work, path, "x").resumed_from is None
-    assert path.read_bytes() == first
 
 
 def test_training_lowers_the_loss_on_what_was_not_drawn(prior, tmp_path):

@@ -8,8 +8,8 @@ from transformers import CLIPImageProcessorPil
 
 from animate124.errors import UserError
 from animate124.geometry.cameras import orbit
-from animate124.priors.clip_preprocess import ClipPreprocess
 from animate124.priors.novel_view import NovelView, pose_token
+from animate124.priors.preprocess import load_preprocess
 
 LAYOUTS = ("clip_camera_projection", "cc_projection", "cc_bin")
 
@@ -130,7 +130,7 @@ def test_preprocessing_is_clips(folders, size):
     theirs = CLIPImageProcessorPil.from_pretrained(folder, local_files_only=True)(
         Image.fromarray(bytes_.permute(1, 2, 0).numpy()), return_tensors="pt"
     ).pixel_values
-    ours = ClipPreprocess.load(folder)(bytes_[None] / 255.0)
+    ours = load_preprocess(folder)(bytes_[None] / 255.0)
     assert ours.shape == theirs.shape == (1, 3, 28, 28)
     assert float((ours - theirs).abs().max()) < 1.6 / 255 / 0.26
 
@@ -140,7 +140,7 @@ def test_nano_preprocessing(tmp_path):
     from animate124.zoo.folders import write_preprocessor
 
     write_preprocessor(tmp_path, 64, (0.5, 0.5, 0.5), (0.25, 0.5, 0.5))
-    preprocess = ClipPreprocess.load(tmp_path)
+    preprocess = load_preprocess(tmp_path)
     pixels = torch.rand(1, 3, 64, 64, generator=rng())
     by_hand = (pixels - 0.5) / torch.tensor([0.25, 0.5, 0.5]).view(3, 1, 1)
     assert torch.allclose(preprocess(pixels), by_hand, atol=1e-6)
@@ -164,7 +164,7 @@ def test_incomplete_models_are_named(tmp_path):
     (tmp_path / "config.json").rename(folder / "unet" / "config.json")
     record = folder / "feature_extractor" / "preprocessor_config.json"
     record.write_text("{}")
-    with pytest.raises(UserError, match="'size'"):
+    with pytest.raises(UserError, match="no supported preprocessing"):
         NovelView.load(folder)
     record.write_text("{")
     with pytest.raises(UserError, match="damaged"):

@@ -1,6 +1,101 @@
 # What several rule files use.
 
+import subprocess
+
+from animate124.errors import UserError
+from animate124.scenes import summary
+from animate124.scenes.chain import STAGES
+from animate124.scenes.plan import Plan
 from animate124.zoo import roles
+
+
+def ask(question, *arguments):
+    """What the plan answers; a fault the user can mend ends the run with its one sentence."""
+    try:
+        return question(*arguments)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+PLAN = ask(Plan, config, REPO)
+ask(lambda: PLAN.scenes)
+DEVICE = "" if PLAN.config.device == "auto" else f"--device {PLAN.config.device}"
+# SLURM gives as many GPUs; without one, `resources: gpu` just lets one such job run at a time.
+GPU = 0 if PLAN.config.device == "cpu" else 1
+THREADS = PLAN.config.threads
+
+
+def settings_of(stage):
+    """For params: all settings of a stage, as the JSON text its command takes."""
+    return lambda wildcards: ask(PLAN.settings_text, stage, wildcards.scene)
+
+
+def models_of(stage):
+    """For params: identity of the models that a stage may use."""
+    return lambda wildcards: ask(PLAN.models, stage, wildcards.scene)
+
+
+def code_of(stage):
+    """For params: identity of the code that a stage runs."""
+    return lambda wildcards: ask(PLAN.code, stage)
+
+
+def told(name):
+    """For params: what a stage is told, one of `animate124.scenes.prompts.Prompts`."""
+    return lambda wildcards: getattr(ask(PLAN.prompts, wildcards.scene), name)
+
+
+def static_words(wildcards, input):
+    """For params: what `static` is told, if the text-to-image model has a say in it."""
+    if not input.token:
+        return []
+    words = told("token_subject")(wildcards)
+    return ["--prompt", words, "--token", f"results/{wildcards.scene}/invert"]
+
+
+def profile_of(wildcards):
+    """For params: the priors profile of a scene."""
+    return ask(PLAN.profile, wildcards.scene)
+
+
+def token_of(wildcards):
+    """The learnt word, for `static`, if the text-to-image model has a say in it."""
+    if ask(PLAN.settings, "static", wildcards.scene).text:
+        return [f"results/{wildcards.scene}/invert/stage.json"]
+    return []
+
+
+def truth_of(wildcards):
+    """The record of a scene's truth, if it has any."""
+    if ask(PLAN.truth_file, wildcards.scene):
+        return [f"results/{wildcards.scene}/truth/bundle.json"]
+    return []
+
+
+def growing(amount):
+    """For resources: more of it with each attempt (`retries` in a profile)."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def summary_of_run():
+    """After a run: what became of its scenes, in words; of a batch also as files."""
+    wanted = {}
+    for job in workflow.dag.jobs:
+        wanted.setdefault(getattr(job.wildcards, "scene", None), set()).add(job.rule.name)
+    rows = [
+        summary.outcome(Path("results") / name, [s for s in STAGES if s in wanted[name]])
+        for name in PLAN.scenes
+        if name in wanted
+    ]
+    if not rows:
+        return ""
+    made = wanted.get(None, set())
+    if made & {"summary", "report_page"}:  # so that they also list the scenes that failed
+        summary.summarise(Path("results"), PLAN.scenes, Path("results"))
+    done = [row["scene"] for row in rows if row["status"] == "done"]
+    if "report_page" in made and 0 < len(done) < len(rows):
+        subprocess.run([*REPORT.split(), *done], check=False)
+    return summary.describe(rows)
 
 
 def zoo_needs(role):
