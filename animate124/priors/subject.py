@@ -18,7 +18,6 @@ from animate124.media import images
 from animate124.settings.invert import InversionSettings
 
 _PATCHES = (1, 2, 4, 8)  # cells per edge of a background: plain, gradient, large and small patches
-_WHITE = 0.25  # share of the pictures over white, unless it is set
 _MATTED = 0.5
 
 
@@ -65,8 +64,7 @@ def draw_images(
         align_corners=False,
     )
     background = draw_backgrounds(count, subject.shape[-1], generator)
-    white = _WHITE if settings.white is None else settings.white
-    background[torch.rand(count, generator=generator) < white] = 1.0
+    background[torch.rand(count, generator=generator) < settings.white] = 1.0
     return over(moved, background).clamp(0.0, 1.0)
 
 

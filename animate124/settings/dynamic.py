@@ -59,7 +59,7 @@ class DynamicSettings(Settings):
     t_first: float = setting(
         0.95, "Timestep that the first such clip is made from", "share of all", ge=0, le=0.98
     )
-    aim_every: int = setting(10, "Steps between later ones", "steps", ge=1)
+    aim_every: int = setting(20, "Steps between later ones", "steps", ge=1)
     aims: int = setting(8, "Clips that are followed at a time", "clips", ge=1, le=64)
     spread_by: float = setting(
         0.3,
@@ -69,13 +69,17 @@ class DynamicSettings(Settings):
         le=1,
     )
     motion: float = setting(
-        2.0,
+        3.0,
         "Motion strength: factor on what the video prior says of the frames' differences",
         None,
         ge=0,
     )
     appearance: float = setting(
-        0.05, "Factor on what it says of all frames alike: the look, which is known", None, ge=0
+        0.3,
+        "Factor on what draws the look that all frames share to that of t = 0 (with score "
+        "distillation: to the video prior's)",
+        None,
+        ge=0,
     )
     t_low: float = setting(0.7, "Lowest timestep at the start", "share of all", ge=0, le=0.98)
     t_high: float = setting(0.85, "Highest timestep at the start", "share of all", ge=0, le=0.98)

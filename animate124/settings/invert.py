@@ -11,11 +11,15 @@ class InversionSettings(Settings):
 
     token: str = setting("<subject>", "How the new word is written", None, min_length=1)
     batch: int = setting(4, "Pictures a step", "pictures", ge=1, le=1024)
-    lr: float = setting(5e-4, "Learning rate of the new word's embedding", None, gt=0)
+    lr: float | None = setting(
+        None,
+        "Learning rate of the new word's embedding (null: 0.005 for the nano models, 0.0005 else)",
+        None,
+        gt=0,
+    )
     white: float | None = setting(
         None,
-        "Share of the pictures over plain white (null: all for the nano models, which have seen "
-        "nothing else, a quarter for others)",
+        "Share of the pictures over plain white (null: 1 for the nano models, 0.25 else)",
         None,
         ge=0,
         le=1,
@@ -41,3 +45,15 @@ class InversionSettings(Settings):
         7.5, "Guidance scale of a preview (1: none)", None, cosmetic=True, ge=0
     )
     train: TrainSettings = TrainSettings(steps=1000, preview_every=250)
+
+    def for_language(self, language: str) -> InversionSettings:
+        """With what is null filled in for text models of "toybox" or "photo" (`Profile.language`).
+
+        The nano models have seen white grounds alone: on others their loss is ten times as large
+        and the subject has no part in it. Their embeddings are longer than Stable Diffusion's: 80
+        steps on the shipped penguin bring the samples' likeness to it (the embedder's cosine) from
+        0.31 to 0.34 at a rate of 0.0005, to 0.73 at 0.005 and to 0.76 at 0.02.
+        """
+        nano = language == "toybox"
+        usual = {"lr": 0.005 if nano else 0.0005, "white": 1.0 if nano else 0.25}
+        return self.model_copy(update={k: v for k, v in usual.items() if getattr(self, k) is None})

@@ -203,11 +203,8 @@ class DynamicTask(SceneTask):
         settings, terms, latents = self.settings, {}, None
         azimuth, elevation, _ = azimuth_elevation_radius(cameras.c2w)
         if aim is not None:
-            residual = settings.video * (frames.detach() - aim) / frames.numel()
-            # What is known at t = 0 was left as it is, and says nothing of the others' looks.
-            made = times != 0.0
-            residual[made] = self._weighted(residual[made])
-            terms["video"] = distill.surrogate(frames, residual)
+            gradient = settings.video * self._residual(frames.detach(), aim, times)
+            terms["video"] = distill.surrogate(frames, gradient / frames.numel())
         elif settings.video:
             latents = self.video.encode_images(frames)
             terms["video"] = self._moved(latents, azimuth, step)
@@ -221,6 +218,23 @@ class DynamicTask(SceneTask):
                 one = self.novel_view.encode_images(frames[chosen])
             terms["novel_view"] = self._agreed(one, times[k], azimuth[k], elevation[k], step)
         return terms
+
+    def _residual(self, frames: Tensor, aim: Tensor, times: Tensor) -> Tensor:
+        """How far frames [F, 3, H, W] are from where they shall go, as a gradient.
+
+        Of the clip to follow only the differences between its frames count: what they share is the
+        prior's idea of the subject, and a new clip is made of a scene that followed the last one, so
+        it would wash the subject out bit by bit. Instead what the frames share is drawn to what the
+        scene shows at t = 0, where the clip was left as it is.
+        """
+        settings, made = self.settings, times != 0.0
+        away = (frames - aim)[made]
+        residual = torch.zeros_like(frames)
+        residual[made] = settings.motion * (away - away.mean(0, keepdim=True))
+        if not bool(made.all()):
+            shared = frames[made].mean(0, keepdim=True) - frames[~made][:1]
+            residual[made] += settings.appearance * shared
+        return residual
 
     def _weighted(self, gradient: Tensor) -> Tensor:
         """A gradient on frames [F, …], its two parts weighted apart.

@@ -251,7 +251,7 @@ def _about(bundle: Bundle, alignment: Alignment) -> dict[str, Any]:
         "caption": record.caption,
         "views": len(record.cameras) - 1,
         "scale": round(alignment.scale, 4),
-        "shift": [round(x, 4) for x in alignment.shift.tolist()],
+        "shift": [round(x, 4) + 0.0 for x in alignment.shift.tolist()],  # no −0
     }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -20,7 +18,7 @@ _MOMENTS = 8
 
 def compare(
     scene: Finished, surface: Surface, paths: np.ndarray
-) -> tuple[dict[str, Any], np.ndarray]:
+) -> tuple[dict[str, float], np.ndarray]:
     """Scores of the mesh against the field, and a sheet [H, W, 3] with the field above the mesh.
 
     paths: vertices [F, V, 3] at the times of one pass. The scores are silhouette IoU and PSNR (dB,
@@ -31,41 +29,41 @@ def compare(
         np.linspace(0, len(paths) - 1, min(_MOMENTS, len(paths))).round().astype(int)
     )
     times = scene.times(len(paths))[torch.from_numpy(chosen)]
-    scores: dict[str, list] = {}
-    rows = []
-    for azimuth in _AZIMUTHS:
-        poses = orbit(azimuth, scene.elevation).expand(len(chosen), 4, 4)
-        field = scene.images(poses, times, _SIZE, _SAMPLES)
-        truth = field["rgb"], field["alpha"]
-        for name, shapes in (("", paths[chosen]), ("_still", paths[:1])):
-            which = np.arange(len(chosen)) % len(shapes)
-            ours = _draw(surface, shapes, poses, which)
-            scores.setdefault(f"silhouette_iou{name}", []).append(
-                silhouette_iou(ours[1], truth[1]).mean()
-            )
-            scores.setdefault(f"psnr{name}", []).append(
-                psnr_union(ours[0], truth[0], ours[1], truth[1]).nanmean()
-            )
-            if not name:
-                rows += [list(truth[0].numpy()), list(ours[0].numpy())]
+    poses = orbit(torch.tensor(_AZIMUTHS), scene.elevation)
+    # All sides of a moment together: finding what lies where is done once for them.
+    found = [scene.images(poses, t.expand(len(poses)), _SIZE, _SAMPLES) for t in times]
+    field, cover = (torch.stack([f[name] for f in found], 1) for name in ("rgb", "alpha"))
+    scores: dict[str, float] = {}
+    meshes = {
+        "": _draw(surface, paths[chosen], poses, np.arange(len(chosen))),
+        "_still": _draw(surface, paths[:1], poses, np.zeros(len(chosen), int)),
+    }
+    for name, (rgb, alpha) in meshes.items():
+        iou, psnr = silhouette_iou(alpha, cover), psnr_union(rgb, field, alpha, cover)
+        scores[f"silhouette_iou{name}"] = round(float(iou.mean()), 4)
+        scores[f"psnr{name}"] = round(float(psnr.nanmean()), 4)
+    rows = [row for pair in zip(field, meshes[""][0], strict=True) for row in pair]
     labels = [f"{kind} {a:.0f}°" for a in _AZIMUTHS for kind in ("field", "mesh")]
-    sheet = contact_sheet(rows, labels, [f"t = {t:.2f}" for t in times.tolist()])
-    return {name: round(float(np.mean(values)), 4) for name, values in scores.items()}, sheet
+    columns = [f"t = {t:.2f}" for t in times.tolist()]
+    return scores, contact_sheet([list(row.numpy()) for row in rows], labels, columns)
 
 
 def _draw(
     surface: Surface, shapes: np.ndarray, poses: torch.Tensor, which: np.ndarray
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """RGB [N, S, S, 3] over white and coverage [N, S, S] of the mesh in its own colours."""
-    edge = _SIZE * _SAMPLES
-    cameras = Cameras(poses.contiguous(), DEFAULT_FOV_Y, edge, edge)
-    found = fragments(shapes, surface.faces, cameras, which.astype(np.int32))
+    """RGB [V, N, S, S, 3] over white and coverage [V, N, S, S] of the mesh in its own colours.
+
+    From every pose [V, 4, 4]; picture n has shape which[n] of shapes [M, vertices, 3].
+    """
+    edge, count = _SIZE * _SAMPLES, len(which)
+    cameras = Cameras(poses.repeat_interleave(count, 0), DEFAULT_FOV_Y, edge, edge)
+    found = fragments(shapes, surface.faces, cameras, np.tile(which, len(poses)).astype(np.int32))
     corners = surface.faces[found.face]
     second, third = found.bary[..., 0:1], found.bary[..., 1:2]
     weights = np.stack([1 - second - third, second, third], -2)
     colour = (surface.colours[corners] * weights).sum(-2)
-    hit = found.face >= 0
-    planes = np.concatenate([np.where(hit[..., None], colour, 1.0), hit[..., None]], -1)
-    shape = (len(poses), _SIZE, _SAMPLES, _SIZE, _SAMPLES, 4)
-    image = torch.from_numpy(planes.reshape(shape).mean((2, 4)).astype(np.float32))
-    return image[..., :3].clamp(0, 1), image[..., 3].clamp(0, 1)
+    hit = (found.face >= 0)[..., None]
+    planes = np.concatenate([np.where(hit, colour, 1.0), hit], -1)
+    shape = (len(poses), count, _SIZE, _SAMPLES, _SIZE, _SAMPLES, 4)
+    image = torch.from_numpy(planes.reshape(shape).mean((3, 5)).astype(np.float32)).clamp(0, 1)
+    return image[..., :3], image[..., 3]

@@ -57,9 +57,7 @@ def invert(
     """
     watch = Stopwatch()
     check_target(out, OUTPUTS)
-    if settings.white is None and models.language == "toybox":
-        # On other grounds their loss is ten times as large, and the subject has no part in it.
-        settings = settings.model_copy(update={"white": 1.0})
+    settings = settings.for_language(models.language)
     work = work or work_folder(out)
     inputs = {"rgba": need_file(subject / "rgba.png", "run `animate124 preprocess` into it first")}
     image = read_image(inputs["rgba"])

@@ -27,6 +27,7 @@ class InvertTask(Task):
         prior: its networks are used as they are, and none of their weights changes.
         image: straight-alpha RGBA [H, W, 4] in [0, 1].
         word: the known word that the new one starts from, such as "fox".
+        settings: with no null left in them (`InversionSettings.for_language`).
         templates: sentences with one {} each, in the prior's language (`inversion.TEMPLATES`).
 
     Raises:

@@ -163,7 +163,7 @@ def test_the_video_prior_moves_it_and_the_picture_holds_its_start(static, tmp_pa
 
 def test_it_follows_the_clips_that_the_prior_makes_of_it(static, tmp_path):
     chosen = settings(
-        *("train.steps=200", "appearance=1", "slices=4", "denoising=2", "aim_every=5", "video=20")
+        *("train.steps=200", "appearance=0", "slices=4", "denoising=2", "aim_every=5", "video=20")
     )
     rest = moving(static, chosen, video=Rising())
     task = trained(static, chosen, tmp_path, video=Rising(first=0.0))
@@ -342,3 +342,18 @@ def test_known_frames_stay_and_are_seen_at_every_step():
         torch.testing.assert_close(
             noisy[0, 0], (signal * given + sigma * noise)[0], atol=1e-4, rtol=1e-3
         )
+
+
+def test_of_a_clip_its_differences_are_followed_and_its_look_is_that_of_the_start(static):
+    task = moving(static, settings("motion=2", "appearance=0.5", "video=0"))
+    frames = torch.tensor([0.5, 0.6, 0.4, 0.8]).view(4, 1, 1, 1).expand(4, 3, SIZE, SIZE)
+    aim = torch.tensor([0.5, 0.9, 0.9, 0.3]).view(4, 1, 1, 1).expand(4, 3, SIZE, SIZE)
+    times = torch.tensor([0.0, 0.25, 0.5, 0.75])
+    # Away: -0.3, -0.5, 0.5, mean -0.1. Shared: mean(0.6, 0.4, 0.8) - 0.5 = 0.1.
+    expected = [0.0, 2 * -0.2 + 0.05, 2 * -0.4 + 0.05, 2 * 0.6 + 0.05]
+    found = task._residual(frames, aim, times)
+    torch.testing.assert_close(found[:, 0, 0, 0], torch.tensor(expected))
+    # A clip without t = 0 has nothing to draw its look to.
+    found = task._residual(frames, aim, times + 0.1)
+    away = torch.tensor([0.0, -0.3, -0.5, 0.5])
+    torch.testing.assert_close(found[:, 0, 0, 0], 2 * (away - away.mean()))

@@ -79,6 +79,14 @@ def test_word_samples_and_record_are_written(place, folder):
     assert list(record["inputs"]) == ["rgba"]
 
 
+def test_what_is_not_set_depends_on_the_models():
+    for language, lr, white in (("toybox", 0.005, 1.0), ("photo", 0.0005, 0.25)):
+        usual = InversionSettings().for_language(language)
+        assert (usual.lr, usual.white) == (lr, white)
+        own = InversionSettings(lr=0.1, white=0.0).for_language(language)
+        assert (own.lr, own.white) == (0.1, 0.0)
+
+
 def test_the_same_again_gives_the_same_bytes(place):
     run(place)
     run(place, "again")

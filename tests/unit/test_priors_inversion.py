@@ -54,7 +54,7 @@ def picture():
 def settings(steps=3, train=(), **values):
     values = {"token": "<fox>", "batch": 2, "lr": 0.01, **values}
     loop = {"steps": steps, "checkpoint_seconds": 1e9, "log_every": 1, **dict(train)}
-    return InversionSettings(**values, train=TrainSettings(**loop))
+    return InversionSettings(**values, train=TrainSettings(**loop)).for_language("photo")
 
 
 def task(prior, **values):
