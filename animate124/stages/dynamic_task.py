@@ -122,7 +122,8 @@ class DynamicTask(SceneTask):
         count, slices = settings.frames, len(self.field.grid.slices)
         draw = torch.rand(1, generator=self._generator("time", step), device=self.device).item()
         if settings.loop:
-            start = int(draw * slices) / slices
+            # The first clip begins at t = 0, so that it goes on from the picture.
+            start = int(draw * slices) / slices if step else 0.0
             return (start + settings.window * torch.arange(count) / count) % 1.0
         start = draw * (1.0 - settings.window)
         return start + settings.window * torch.arange(count) / (count - 1)

@@ -84,10 +84,10 @@ def test_six_scenes_of_which_one_fails_at_first(cluster, tmp_path):
 def test_a_job_that_runs_out_of_time_goes_on_in_the_next(cluster, tmp_path):
     target = "results/panda/static/field.safetensors"
     record = tmp_path / "results" / "panda" / "static" / "stage.json"
-    status, said = snakemake(tmp_path, target, "--config", ALONE % 40, "threads=2")
+    status, said = snakemake(tmp_path, target, "--config", ALONE % 200, "threads=2")
     assert status == 0, said
-    seconds_a_step = json.loads(record.read_text())["seconds_training"] / 40
-    steps = int(1.2 * LIMIT / seconds_a_step)
+    seconds_a_step = json.loads(record.read_text())["seconds_training"] / 200
+    steps = int(2.5 * LIMIT / seconds_a_step)
     limits = ["--set-resources", "static:runtime=1", "--retries", "8"]
     status, said = snakemake(tmp_path, target, *limits, "--config", ALONE % steps, "threads=2")
     assert status == 0, said
