@@ -18,6 +18,7 @@ from torch import Tensor
 
 from animate124.priors import sampling
 from animate124.priors.guidance import Guidance
+from animate124.priors.latent import resize
 from animate124.priors.text_to_video import TextToVideo
 
 
@@ -105,7 +106,7 @@ def reimagine(
             a_next, s_next = schedule.signal_and_noise(at(start * (j - 1) // steps), noisy)
             noisy = a_next * clean + s_next * predicted
             noisy[:, known] = (a_next * given + s_next * noise)[:, known]
-    made = video.decode_latents(clean)[0].to(frames.device)
+    made = resize(video.decode_latents(clean)[0].to(frames.device), tuple(frames.shape[-2:]))
     made = _white_again(made)
     made[known] = frames[known]
     return made

@@ -224,9 +224,9 @@ class DynamicTask(SceneTask):
         """How far frames [F, 3, H, W] are from where they shall go, as a gradient.
 
         Of the clip to follow only the differences between its frames count: what they share is the
-        prior's idea of the subject, and a new clip is made of a scene that followed the last one, so
-        it would wash the subject out bit by bit. Instead what the frames share is drawn to what the
-        scene shows at t = 0, where the clip was left as it is.
+        prior's idea of the subject, and every clip is made of a scene that followed the last one,
+        so it would wash the subject out bit by bit. Instead what the frames share is drawn to what
+        the scene shows at t = 0, where the clip was left as it is.
         """
         settings, made = self.settings, times != 0.0
         away = (frames - aim)[made]

@@ -1,0 +1,168 @@
+"""Stages static, dynamic and refine from folder to folder, with the shipped models, in seconds."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from animate124 import training
+from animate124.errors import UserError
+from animate124.fields.store import load_field
+from animate124.media.images import read_image, write_png
+from animate124.settings.base import parse
+from animate124.settings.dynamic import DynamicSettings
+from animate124.settings.refine import RefineSettings
+from animate124.settings.static import StaticSettings
+from animate124.stages.dynamic import dynamic
+from animate124.stages.models import Models
+from animate124.stages.refine import refine
+from animate124.stages.static import static
+
+ROOT = Path(__file__).parents[2]
+SMOKE = yaml.safe_load((ROOT / "config" / "presets" / "smoke.yaml").read_text())
+KINDS = {"static": StaticSettings, "dynamic": DynamicSettings, "refine": RefineSettings}
+
+
+def settings(stage, *more):
+    return parse(KINDS[stage], SMOKE[stage], list(more))
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory):
+    """A scene's folder with all three stages done."""
+    folder = tmp_path_factory.mktemp("scene")
+    subject = folder / "preprocess"
+    picture = read_image(ROOT / "config" / "inputs" / "panda.png")[::4, ::4]
+    write_png(subject / "rgba.png", picture)
+    static(subject, folder / "static", settings("static"), Models("nano"), "a panda")
+    dynamic(
+        folder / "static",
+        subject,
+        folder / "dynamic",
+        settings("dynamic"),
+        Models("nano"),
+        "a panda is dancing",
+    )
+    refine(
+        folder / "dynamic",
+        subject,
+        folder / "refine",
+        settings("refine"),
+        Models("nano"),
+        "a panda is boogieing",
+    )
+    return folder
+
+
+def record(folder):
+    return json.loads((folder / "stage.json").read_text())
+
+
+def test_every_stage_leaves_a_field_a_picture_and_a_record(scene):
+    for stage, sheet, slices in (
+        ("static", "views.png", 1), ("dynamic", "sheet.png", 4), ("refine", "sheet.png", 4),
+    ):  # fmt: skip
+        folder = scene / stage
+        assert {p.name for p in folder.iterdir()} == {"field.safetensors", sheet, "stage.json"}
+        field, _ = load_field(folder / "field.safetensors")
+        assert len(field.grid.slices) == slices
+        found = record(folder)
+        assert found["stage"] == stage and found["profile"] == "nano"
+        assert found["steps"] == settings(stage).train.steps and found["seconds"] > 0
+        assert found["settings"] == settings(stage).model_dump(mode="json")
+        assert not any((scene / f".{stage}.work").glob("*.safetensors"))  # nothing to resume
+
+
+def test_the_record_names_models_licences_and_inputs(scene):
+    roles = {
+        stage: {use["role"] for use in record(scene / stage)["priors"]}
+        for stage in ("static", "dynamic", "refine")
+    }
+    assert roles["static"] == {"novel-view"}
+    assert {"text-to-video", "novel-view"} <= roles["dynamic"]
+    assert "tile-control" in roles["refine"]
+    for use in record(scene / "dynamic")["priors"]:
+        assert use["licence"] == "Apache-2.0" and use["commercial"] is True
+    assert set(record(scene / "dynamic")["inputs"]) == {"static", "rgba"}
+
+
+def test_a_word_outside_the_language_is_named_and_replaced(scene):
+    found = record(scene / "refine")
+    assert found["prompt"] == "a panda is boogieing"
+    assert found["told"] == "a panda is dancing"
+    assert any("boogieing" in warning for warning in found["warnings"])
+
+
+def test_a_stage_that_was_stopped_ends_with_the_same_field(scene, tmp_path, monkeypatch):
+    chosen = settings("dynamic", "train.checkpoint_seconds=0")
+    original, calls = training._Loop._step, []
+
+    def stopped(self, step):
+        calls.append(step)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, step)
+
+    monkeypatch.setattr(training._Loop, "_step", stopped)
+    arguments = (scene / "static", scene / "preprocess", tmp_path / "dynamic", chosen)
+    with pytest.raises(KeyboardInterrupt):
+        dynamic(*arguments, Models("nano"), "a panda is dancing")
+    assert not (tmp_path / "dynamic").exists()
+    dynamic(*arguments, Models("nano"), "a panda is dancing")
+    assert calls[3:] == [2, 3]  # it went on where it stopped
+    assert record(tmp_path / "dynamic")["resumed_from"] == 2
+    whole, parts = (
+        (folder / "field.safetensors").read_bytes()
+        for folder in (scene / "dynamic", tmp_path / "dynamic")
+    )
+    assert whole == parts
+
+
+def test_what_is_missing_or_wrong_is_one_sentence(scene, tmp_path):
+    models, out = Models("nano"), tmp_path / "out"
+    with pytest.raises(UserError, match=r"no file .*rgba.png.*preprocess"):
+        static(tmp_path, out, settings("static"), models, "a panda")
+    with pytest.raises(UserError, match=r"no file .*token.safetensors.*invert"):
+        static(
+            scene / "preprocess",
+            out,
+            settings("static", "text=1"),
+            models,
+            "a panda",
+            token=tmp_path,
+        )
+    with pytest.raises(UserError, match=r"no file .*field.safetensors.*static"):
+        dynamic(tmp_path, scene / "preprocess", out, settings("dynamic"), models, "a panda waves")
+    with pytest.raises(UserError, match="moves already"):
+        dynamic(
+            scene / "dynamic",
+            scene / "preprocess",
+            out,
+            settings("dynamic"),
+            models,
+            "a panda is waving",
+        )
+    with pytest.raises(UserError, match="sentence is empty"):
+        dynamic(scene / "static", scene / "preprocess", out, settings("dynamic"), models, "")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(scene / "static" / "field.safetensors", alone)
+    with pytest.raises(UserError, match=r"stage\.json"):
+        dynamic(alone, scene / "preprocess", out, settings("dynamic"), models, "a panda is waving")
+    assert not out.exists()
+
+
+def test_refine_takes_a_still_scene_too(scene, tmp_path):
+    refine(
+        scene / "static",
+        scene / "preprocess",
+        tmp_path / "refine",
+        settings("refine"),
+        Models("nano"),
+        "a panda",
+    )
+    field, _ = load_field(tmp_path / "refine" / "field.safetensors")
+    assert len(field.grid.slices) == 1 and torch.isfinite(field.grid.base).all()
