@@ -10,6 +10,10 @@ import animate124  # noqa: F401  (sets threads and waiting before any test modul
 # Before any library of the hub can be imported: no test may reach for the network.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+# Before any library can import Triton: without a GPU its kernels run in its interpreter.
+if not os.path.exists("/dev/nvidiactl"):
+    os.environ["TRITON_INTERPRET"] = "1"
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

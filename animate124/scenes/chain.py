@@ -40,9 +40,19 @@ STAGES = {
     for stage in (
         Stage("preprocess", "preprocess", "preprocess.PreprocessSettings", ("matting", "depth")),
         Stage("invert", "invert", "invert.InversionSettings", ("text-to-image", "embedding")),
-        Stage("static", "static", "static.StaticSettings", ("novel-view", "text-to-image")),
-        Stage("dynamic", "dynamic", "dynamic.DynamicSettings", ("text-to-video", "novel-view")),
-        Stage("refine", "refine", "refine.RefineSettings", ("tile-control",)),
+        Stage(
+            "static",
+            "static",
+            "static.StaticSettings",
+            ("novel-view", "text-to-image", "embedding"),
+        ),
+        Stage(
+            "dynamic",
+            "dynamic",
+            "dynamic.DynamicSettings",
+            ("text-to-video", "novel-view", "embedding"),
+        ),
+        Stage("refine", "refine", "refine.RefineSettings", ("tile-control", "embedding")),
         Stage("render", "render_video", "render.RenderSettings"),
         Stage("export", "export", "export.ExportSettings"),
         Stage("evaluate", "evaluate", "evaluate.EvaluateSettings", ("embedding",)),

@@ -116,7 +116,7 @@ class DynamicSettings(Settings):
     rgb: float = setting(5.0, "Weight of the picture's colours at t = 0", None, ge=0)
     alpha: float = setting(2.0, "Weight of the picture's silhouette at t = 0", None, ge=0)
     smooth: float = setting(
-        0.1, "Weight of the squared difference of neighbouring time slices", None, ge=0
+        0.5, "Weight of the squared difference of neighbouring time slices", None, ge=0
     )
     still: float = setting(
         0.01, "Weight of the squared difference of a time slice to the static scene", None, ge=0

@@ -25,8 +25,8 @@ class RefineSettings(Settings):
     views: int = setting(2, "Frames a step", "frames", ge=1, le=64)
     lowest: float = setting(-10.0, "Lowest elevation of a view", "degrees", gt=-90, lt=90)
     highest: float = setting(30.0, "Highest elevation of a view", "degrees", gt=-90, lt=90)
-    tile: float = setting(3.0, "Weight of what the tile ControlNet says", None, ge=0)
-    tile_scale: float = setting(3.0, "Guidance scale (1: none; published: 8.5)", None, ge=0)
+    tile: float = setting(1.0, "Weight of what the tile ControlNet says", None, ge=0)
+    tile_scale: float = setting(1.5, "Guidance scale (1: none; published: 8.5)", None, ge=0)
     control: str = setting(
         "", "What the ControlNet is told beside its picture (published: best quality, …)", None
     )
@@ -50,12 +50,12 @@ class RefineSettings(Settings):
     rgb: float = setting(5.0, "Weight of the picture's colours at t = 0", None, ge=0)
     alpha: float = setting(2.0, "Weight of the picture's silhouette at t = 0", None, ge=0)
     kept: float = setting(
-        0.5, "Weight of the coarse scene's colours, so that nothing wanders off", None, ge=0
+        3.0, "Weight of the coarse scene's colours, so that nothing wanders off", None, ge=0
     )
     spread: float = setting(
         0.03, "Weight of the loss that gathers each ray's weight at one surface", None, ge=0
     )
-    lr: float = setting(0.005, "Learning rate of the grid", None, gt=0)
+    lr: float = setting(0.002, "Learning rate of the grid", None, gt=0)
     lr_end: float = setting(0.1, "Share of the learning rate left at the end", None, gt=0, le=1)
     refresh_every: int = setting(16, "Steps between occupancy refreshes", "steps", ge=1)
     train: TrainSettings = TrainSettings(steps=300, preview_every=100)

@@ -14,7 +14,7 @@ from animate124.settings.dynamic import DynamicSettings
 from animate124.stages import field_stage
 from animate124.stages.dynamic_task import DynamicTask
 from animate124.stages.models import Models
-from animate124.stages.outputs import Stopwatch, need_file, read_record
+from animate124.stages.outputs import FIELD, Stopwatch, need_file, read_record
 
 
 def dynamic(
@@ -44,7 +44,7 @@ def dynamic(
     """
     watch = Stopwatch()
     field_stage.check(out, "dynamic")
-    path = need_file(scene / field_stage.FIELD, "run `animate124 static` into it first")
+    path = need_file(scene / FIELD, "run `animate124 static` into it first")
     inputs = {"static": path, "rgba": field_stage.subject_files(subject)["rgba"]}
     with watch.part("loading"):
         warm.ensure_compiled()

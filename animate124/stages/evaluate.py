@@ -36,10 +36,10 @@ from animate124.stages.evaluate_views import (
     stand_at,
     touching,
 )
-from animate124.stages.field_stage import FIELD
 from animate124.stages.finished import Finished, alone, open_field
 from animate124.stages.models import Models
 from animate124.stages.outputs import (
+    FIELD,
     RECORD,
     Stopwatch,
     check_target,

@@ -19,6 +19,7 @@ from animate124.settings.base import Settings, digest
 from animate124.settings.field import FieldSettings
 from animate124.stages.models import Models
 from animate124.stages.outputs import (
+    FIELD,
     RECORD,
     Stopwatch,
     check_target,
@@ -32,7 +33,6 @@ from animate124.stages.picture import Picture
 from animate124.stages.scene_task import SceneTask
 from animate124.stages.wording import fit_wording
 
-FIELD = "field.safetensors"
 _AZIMUTHS = (0.0, 45.0, 90.0, 135.0, 180.0, 225.0, 270.0, 315.0)
 _ROWS = (0.0, 90.0, 180.0)
 _COLUMNS = 8

@@ -18,8 +18,7 @@ from animate124 import checkpoints
 from animate124.fields.store import load_field, stored_settings
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras
 from animate124.render.volume import Field, Occupancy, render_images
-from animate124.stages.field_stage import FIELD
-from animate124.stages.outputs import need_file, read_record
+from animate124.stages.outputs import FIELD, need_file, read_record
 
 
 @dataclass(frozen=True, eq=False)

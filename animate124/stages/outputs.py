@@ -22,6 +22,7 @@ from animate124.media.files import TEMP_PREFIX, clean_stale, ensure_folder, writ
 from animate124.settings.base import Settings, digest
 
 RECORD = "stage.json"
+FIELD = "field.safetensors"  # of the stages that leave one
 
 
 def work_folder(out: Path) -> Path:

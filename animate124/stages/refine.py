@@ -12,7 +12,7 @@ from animate124.priors.tokens import read_word
 from animate124.settings.refine import RefineSettings
 from animate124.stages import field_stage
 from animate124.stages.models import Models
-from animate124.stages.outputs import Stopwatch, need_file, read_record
+from animate124.stages.outputs import FIELD, Stopwatch, need_file, read_record
 from animate124.stages.refine_task import RefineTask
 
 
@@ -46,7 +46,7 @@ def refine(
     """
     watch = Stopwatch()
     field_stage.check(out, "refine")
-    path = need_file(scene / field_stage.FIELD, "run `animate124 dynamic` into it first")
+    path = need_file(scene / FIELD, "run `animate124 dynamic` into it first")
     inputs = {"dynamic": path, "rgba": field_stage.subject_files(subject)["rgba"]}
     if token is not None:
         inputs["token"] = need_file(

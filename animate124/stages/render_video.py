@@ -21,9 +21,9 @@ from animate124.media.images import contact_sheet, to_uint8, write_png
 from animate124.media.video import write_video
 from animate124.progress import Display
 from animate124.settings.render import RenderSettings
-from animate124.stages.field_stage import FIELD
 from animate124.stages.finished import Finished, alone, open_field
 from animate124.stages.outputs import (
+    FIELD,
     RECORD,
     Stopwatch,
     check_target,

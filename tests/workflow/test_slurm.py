@@ -74,7 +74,7 @@ def test_six_scenes_of_which_one_fails_at_first(cluster, tmp_path):
     mender.start()
     targets = [f"results/{scene}/preprocess/rgba.png" for scene in SCENES]
     status, said = snakemake(tmp_path, *targets, "--config", "preset=smoke", "threads=2")
-    assert status == 0, said
+    assert status == 0, said[-3000:]
     assert failed.is_set() and "Trying to restart job" in said
     for scene in SCENES:
         record = json.loads((tmp_path / f"results/{scene}/preprocess/stage.json").read_text())
@@ -85,12 +85,12 @@ def test_a_job_that_runs_out_of_time_goes_on_in_the_next(cluster, tmp_path):
     target = "results/panda/static/field.safetensors"
     record = tmp_path / "results" / "panda" / "static" / "stage.json"
     status, said = snakemake(tmp_path, target, "--config", ALONE % 200, "threads=2")
-    assert status == 0, said
+    assert status == 0, said[-3000:]
     seconds_a_step = json.loads(record.read_text())["seconds_training"] / 200
-    steps = int(2.5 * LIMIT / seconds_a_step)
-    limits = ["--set-resources", "static:runtime=1", "--retries", "8"]
+    steps = int(1.5 * LIMIT / seconds_a_step)
+    limits = ["--set-resources", "static:runtime=1", "--retries", "12"]
     status, said = snakemake(tmp_path, target, *limits, "--config", ALONE % steps, "threads=2")
-    assert status == 0, said
+    assert status == 0, said[-3000:]
     assert "Trying to restart job" in said
     found = json.loads(record.read_text())
     assert found["steps"] == steps and 0 < found["resumed_from"] < steps

@@ -41,6 +41,14 @@ def test_every_rule_that_runs_something_has_what_it_should(rules):
     assert not rules["default"].shellcmd
 
 
+def test_a_second_attempt_asks_for_twice_as_much_and_a_tenth_for_no_more(rules):
+    for name in STAGES:
+        for resource in ("mem_mb", "runtime"):
+            ask = rules[name].resources[resource]._evaluator
+            once, twice, often = (ask(None, attempt=n) for n in (1, 2, 10))
+            assert twice == often == 2 * once > 0, name
+
+
 def test_checkpoints_are_no_outputs(rules):
     for name in STAGES:
         assert f"results/{{wildcards.scene}}/.work/{name}" in rules[name].shellcmd

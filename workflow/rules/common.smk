@@ -73,8 +73,12 @@ def truth_of(wildcards):
 
 
 def growing(amount):
-    """For resources: more of it with each attempt (`retries` in a profile)."""
-    return lambda wildcards, attempt: amount * attempt
+    """For resources: twice of it after a first failure (`retries` in a profile).
+
+    Not more with each attempt: a long stage may run out of time many times, and goes on each time,
+    while no node has eight times the memory.
+    """
+    return lambda wildcards, attempt: amount * min(attempt, 2)
 
 
 def summary_of_run():
