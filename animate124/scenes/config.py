@@ -27,7 +27,11 @@ class WorkflowSettings(Settings):
     )  # fmt: skip
     seed: int = setting(0, "Seed of every random choice", None, ge=0, lt=2**63)
     threads: int = setting(
-        4, "CPU threads a stage may use; --cores is the upper limit", "threads", ge=1
+        1,
+        "CPU threads a stage may use; --cores is the upper limit. More than one pays for large "
+        "models only: nano ones are fastest with one, and --cores then runs stages side by side",
+        "threads",
+        ge=1,
     )
     code_tracking: Literal["source", "version", "off"] = setting(
         "source",
