@@ -12,17 +12,23 @@ import typer
 
 import animate124
 from animate124.cli import (
+    animate_mesh,
     doctor,
     evaluate,
     export,
     fields,
     fit,
+    generate,
+    intake,
     invert,
+    polish,
     preprocess,
     priors,
+    reconstruct,
     render,
     report,
     toybox,
+    views,
     zoo,
 )
 
@@ -68,4 +74,10 @@ app.add_typer(zoo.app, name="zoo")
 app.command("render")(render.render)
 app.command("export")(export.export)
 app.command("evaluate")(evaluate.evaluate)
+app.command("intake")(intake.intake)
+app.command("views")(views.views)
+app.command("animate-mesh")(animate_mesh.animate_mesh)
+app.command("generate")(generate.generate)
+app.command("reconstruct")(reconstruct.reconstruct)
+app.command("polish")(polish.polish)
 app.command("report")(report.report)

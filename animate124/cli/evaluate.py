@@ -23,8 +23,8 @@ def evaluate(
     field: Annotated[
         str | None,
         typer.Option(
-            help="Stage whose field is scored: static, dynamic or refine; the last there "
-            "is if left out."
+            help="Stage whose results are scored: static, dynamic or refine; of an asset "
+            "reconstruct, polish or mesh. The last there are if left out."
         ),
     ] = None,
     profile: stage.Profile = "nano",
@@ -38,7 +38,7 @@ def evaluate(
 ) -> None:
     """Score a finished scene beside trivial baselines, and say in one word what became of it.
 
-    Writes into OUT: metrics.json (scores of the scene, of each stage's field and of the baselines;
+    Writes into OUT: metrics.json (scores of the scene, of each stage and of the baselines;
     verdict ok, static, exploded or drifted with its reason; seconds, memory and licences),
     sheet.png (unseen sides over time, with the truth where there is one), and, last, stage.json.
 

@@ -18,7 +18,7 @@ _Role = Annotated[
     str,
     typer.Argument(
         help="autoencoder, embedding, text-to-image, novel-view, text-to-video, tile-control, "
-        "depth or matting."
+        "multi-view-video, depth or matting."
     ),
 ]
 _Models = Annotated[

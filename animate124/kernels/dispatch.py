@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from animate124.errors import UserError
-from animate124.kernels import reference, tcnn
+from animate124.kernels import reference, splat_reference, tcnn
 from animate124.kernels.levels import GridLevels
 from animate124.kernels.tcnn import TcnnLevels
 
-OPERATIONS = ("encode", "mlp", "march", "composite")
+OPERATIONS = ("encode", "mlp", "march", "composite", "splat")
 ENCODINGS = {"grid": GridLevels, "tcnn": TcnnLevels}
 
 # Optional packages: what each is used for, what is lost without it, how to get it. The versions
@@ -44,8 +44,8 @@ _ACCELERATORS = {
         "not needed",
     ),
     "gsplat": (
-        "nothing yet: no stage splats Gaussians",
-        "nothing yet",
+        "splatting Gaussians on CUDA",
+        "Gaussians are splatted in plain torch on CUDA, which only suits small clouds",
         "pip install gsplat==1.5.3 (compiles on first use: needs nvcc)",
     ),
 }
@@ -94,9 +94,8 @@ def _has(module: str) -> bool:
 
 
 @lru_cache(maxsize=4)
-def _warn_slow(device: str) -> None:
-    """Say once what is lost where no fast backend fits the device."""
-    missing = {"cpu": "numba", "cuda": "triton"}.get(device)
+def _warn_slow(device: str, missing: str | None) -> None:
+    """Say once what is lost where no fast backend fits the device; `missing`: what to install."""
     remedy = f"install {missing}" if missing else "use a CPU or CUDA device"
     warnings.warn(
         f"The kernels run in plain torch on {device}, several times slower: {remedy}.", stacklevel=4
@@ -123,10 +122,18 @@ def backend_name(device: str) -> str:
     return "reference"
 
 
+def splat_backend(device: str) -> str:
+    """`backend_name` of the operation splat: numba, gsplat or reference."""
+    name = backend_name(device)
+    if device != "cuda" or os.environ.get("ANIMATE124_KERNELS"):
+        return name
+    return "gsplat" if _has("gsplat") else "reference"
+
+
 def backends() -> dict[str, str]:
     """Operation to the backend it will use on this machine's best device."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    return dict.fromkeys(OPERATIONS, backend_name(device))
+    return dict.fromkeys(OPERATIONS, backend_name(device)) | {"splat": splat_backend(device)}
 
 
 def _module(x: Tensor) -> ModuleType:
@@ -140,7 +147,7 @@ def _module(x: Tensor) -> ModuleType:
 
         return cuda
     if not os.environ.get("ANIMATE124_KERNELS"):
-        _warn_slow(x.device.type)
+        _warn_slow(x.device.type, {"cpu": "numba", "cuda": "triton"}.get(x.device.type))
     return reference
 
 
@@ -190,3 +197,30 @@ def composite(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Colour [R, 3], opacity [R], distance [R], weights [N]; see reference.composite."""
     return _module(density).composite(density, colour, distances, offsets, step)
+
+
+def splat(
+    positions: Tensor,
+    rotations: Tensor,
+    scales: Tensor,
+    opacities: Tensor,
+    colours: Tensor,
+    views: Tensor,
+    source: Tensor,
+    focal: float,
+    height: int,
+    width: int,
+    antialias: bool = True,
+) -> Tensor:
+    """Images [V, H, W, 5] of M states of a Gaussian cloud; see splat_reference.splat."""
+    device = positions.device.type
+    name = splat_backend(device)
+    module: ModuleType = splat_reference
+    if name == "numba":
+        from animate124.kernels import cpu_splat_op as module
+    elif name == "gsplat":
+        from animate124.kernels import cuda_splat as module
+    elif not os.environ.get("ANIMATE124_KERNELS"):
+        _warn_slow(device, {"cpu": "numba", "cuda": "gsplat"}.get(device))
+    state = positions, rotations, scales, opacities, colours
+    return module.splat(*state, views, source, focal, height, width, antialias)

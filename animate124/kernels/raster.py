@@ -38,6 +38,7 @@ def rasterize(
     height: int,
     width: int,
     near: float = NEAR,
+    beyond: np.ndarray | None = None,
 ) -> Fragments:
     """Nearest front-facing triangle at every pixel centre of N images.
 
@@ -50,6 +51,8 @@ def rasterize(
         fov_y: vertical field of view in degrees; pixels are square.
         height, width: image size in pixels.
         near: planar depth in world units nearer than which nothing is drawn.
+        beyond: [N, H, W] float32 planar depth, nearer than which nothing is drawn either: what
+            lies behind an earlier result's `depth`. None for no such limit.
 
     Returns:
         Fragments of the N images. Of two triangles at equal depth the earlier one wins.
@@ -61,12 +64,13 @@ def rasterize(
     bary = np.zeros((count, height, width, 2), np.float32)
     depth = np.zeros((count, height, width), np.float32)
     step = 2.0 * np.tan(np.radians(fov_y) / 2.0) / height
-    _rasterize(vertices, faces, groups, matrices, source, step, near, face, bary, depth)
+    limits = np.zeros((count, 0, 0), np.float32) if beyond is None else beyond
+    _rasterize(vertices, faces, groups, matrices, source, step, near, limits, face, bary, depth)
     return Fragments(face, bary, depth)
 
 
 @njit(parallel=True, cache=True, error_model="numpy")
-def _rasterize(vertices, faces, groups, matrices, source, step, near, face, bary, depth):
+def _rasterize(vertices, faces, groups, matrices, source, step, near, limits, face, bary, depth):
     """Fill `face`, `bary`, `depth`; `step` is the pixel pitch on the plane at depth 1."""
     height, width = face.shape[1], face.shape[2]
     for n in prange(matrices.shape[0]):
@@ -74,7 +78,7 @@ def _rasterize(vertices, faces, groups, matrices, source, step, near, face, bary
         # Inverse depth is linear across the image and is 0 at infinity: the z-buffer keeps it.
         nearness = np.zeros((height, width))
         for t in range(faces.shape[0]):
-            _draw(t, faces, camera, screen, step, near, nearness, face[n], bary[n])
+            _draw(t, faces, camera, screen, step, near, limits[n], nearness, face[n], bary[n])
         for y in range(height):
             for x in range(width):
                 if nearness[y, x] > 0.0:
@@ -100,7 +104,7 @@ def _project(vertices, groups, matrices, step, height, width):
 
 
 @njit(cache=True, error_model="numpy")
-def _draw(t, faces, camera, screen, step, near, nearness, face, bary):
+def _draw(t, faces, camera, screen, step, near, limits, nearness, face, bary):
     """Draw triangle `t` into one image where it faces the camera and is nearest."""
     height, width = face.shape
     a, b, c = faces[t, 0], faces[t, 1], faces[t, 2]
@@ -145,6 +149,9 @@ def _draw(t, faces, camera, screen, step, near, nearness, face, bary):
                 total = e + f + g
                 inverse = total / volume
                 if nearness[y, x] < inverse <= 1.0 / near:
+                    # A surface is never behind itself: its stored depth is rounded.
+                    if limits.size and inverse * limits[y, x] * (1.0 + 1e-5) >= 1.0:
+                        continue
                     nearness[y, x] = inverse
                     face[y, x] = t
                     bary[y, x, 0] = f / total

@@ -22,10 +22,16 @@ def ensure_compiled() -> None:
 
 
 def _kernels() -> list:
-    from animate124.kernels import cpu_composite, cpu_encode, cpu_march, cpu_mlp
+    from animate124.kernels import cpu_composite, cpu_encode, cpu_march, cpu_mlp, cpu_splat
 
+    splat = (
+        cpu_splat.prepare,
+        cpu_splat.composite,
+        cpu_splat.composite_backward,
+        cpu_splat.prepare_backward,
+    )
     pairs = [(m.forward, m.backward) for m in (cpu_encode, cpu_mlp, cpu_composite)]
-    return [*sum(pairs, ()), cpu_march.fill_blocks, cpu_march.march, cpu_march.pack]
+    return [*sum(pairs, ()), cpu_march.fill_blocks, cpu_march.march, cpu_march.pack, *splat]
 
 
 def _is_cached(kernel) -> bool:
@@ -35,7 +41,7 @@ def _is_cached(kernel) -> bool:
 
 def compile_all() -> None:
     """Call every kernel once, with the types that kernels/cpu.py gives it."""
-    from animate124.kernels import cpu
+    from animate124.kernels import cpu, cpu_splat_op
 
     levels = GridLevels(levels=2, coarsest=2, finest=4)
     origins = torch.tensor([[0.0, 0.0, 2.0]])
@@ -57,6 +63,12 @@ def compile_all() -> None:
     raw = cpu.mlp(features, *weights)
     outputs = cpu.composite(raw[:, 0], raw[:, 1:], distances, offsets, 0.5)
     sum(output.sum() for output in outputs).backward()
+    shapes = (1, 1, 3), (1, 1, 4), (1, 1, 3), (1,), (1, 3)
+    state = [torch.full(shape, 0.5, requires_grad=True) for shape in shapes]
+    view = torch.eye(4)[None]
+    view[0, 2, 3] = -2.0
+    image = cpu_splat_op.splat(*state, view, torch.zeros(1, dtype=torch.int64), 8.0, 4, 4)
+    image.sum().backward()
 
 
 if __name__ == "__main__":

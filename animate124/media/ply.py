@@ -11,19 +11,11 @@ import numpy as np
 
 from animate124.errors import UserError
 from animate124.media.files import write_bytes
+from animate124.media.glb.material import Material
 from animate124.media.glb.model import MeshPart
+from animate124.media.ply_elements import NO_ITEM, read_elements, read_header
+from animate124.media.polygons import triangulate
 
-_SCALARS = {
-    **dict.fromkeys(("char", "int8"), "i1"),
-    **dict.fromkeys(("uchar", "uint8"), "u1"),
-    **dict.fromkeys(("short", "int16"), "i2"),
-    **dict.fromkeys(("ushort", "uint16"), "u2"),
-    **dict.fromkeys(("int", "int32"), "i4"),
-    **dict.fromkeys(("uint", "uint32"), "u4"),
-    **dict.fromkeys(("float", "float32"), "f4"),
-    **dict.fromkeys(("double", "float64"), "f8"),
-}
-_ORDERS = {"binary_little_endian": "<", "binary_big_endian": ">", "ascii": ""}
 _SH_COUNTS = (1, 4, 9, 16)
 
 
@@ -94,7 +86,7 @@ def read_gaussians(path: str | os.PathLike) -> GaussianArrays:
     Raises:
         UserError: missing, damaged or cut-short file, missing fields, or values not finite.
     """
-    vertex = _read_elements(Path(path), ("vertex",))["vertex"]
+    vertex = read_elements(Path(path), ("vertex",))["vertex"]
     rest_count = sum(name.startswith("f_rest_") for name in vertex)
     coefficients = rest_count // 3 + 1
     if coefficients not in _SH_COUNTS or rest_count % 3:
@@ -131,6 +123,11 @@ def read_gaussians(path: str | os.PathLike) -> GaussianArrays:
         raise UserError(f"The PLY file {path} is unusable ({error}): export it again.") from error
 
 
+def holds_gaussians(path: Path) -> bool:
+    """Whether a file is a PLY of Gaussians. Raises UserError for a PLY without a header."""
+    return path.suffix.lower() == ".ply" and "f_dc_0" in read_header(path).get("vertex", ())
+
+
 def write_mesh(path: str | os.PathLike, part: MeshPart) -> None:
     """Write a triangle mesh with its normals and its vertex colours (8-bit sRGB) atomically.
 
@@ -160,17 +157,19 @@ def write_mesh(path: str | os.PathLike, part: MeshPart) -> None:
 
 
 def read_mesh(path: str | os.PathLike) -> MeshPart:
-    """Read a triangle mesh with its normals and vertex colours; its name is the file's stem.
+    """Read a mesh with its normals and vertex colours; its name is the file's stem.
+
+    Polygons become triangles, and both sides of every face are to be seen.
 
     Raises:
-        UserError: missing, damaged or cut-short file, no faces, faces that are not triangles.
+        UserError: missing, damaged or cut-short file, no faces.
     """
     path = Path(path)
-    elements = _read_elements(path, ("vertex", "face"))
+    elements = read_elements(path, ("vertex", "face"))
     vertex, face = elements["vertex"], elements["face"]
     corners = face.get("vertex_indices", face.get("vertex_index"))
-    if corners is None or corners.ndim != 2 or corners.shape[1] != 3 or not set("xyz") <= {*vertex}:
-        raise UserError(f"The PLY file {path} is no triangle mesh: export it triangulated.")
+    if corners is None or corners.ndim != 2 or not set("xyz") <= {*vertex}:
+        raise UserError(f"The PLY file {path} is no mesh: export it as a triangle mesh.")
 
     def stack(*names: str) -> np.ndarray | None:
         if not all(name in vertex for name in names):
@@ -180,13 +179,19 @@ def read_mesh(path: str | os.PathLike) -> MeshPart:
         return values.astype(np.float32) / np.float32(scale)
 
     colors = stack("red", "green", "blue", "alpha")
+    vertices, corners = stack("x", "y", "z"), corners.astype(np.int64)
+    used = corners != NO_ITEM
+    flat = corners[used]
     try:
+        if len(flat) and (flat.min() < 0 or flat.max() >= len(vertices)):
+            raise ValueError(f"a face names a vertex outside 0 to {len(vertices) - 1}")
         return MeshPart(
             name=path.stem,
-            vertices=stack("x", "y", "z"),
-            faces=corners.astype(np.int64),
+            vertices=vertices,
+            faces=flat[triangulate(vertices, flat, used.sum(1))],
             normals=stack("nx", "ny", "nz"),
             colors=stack("red", "green", "blue") if colors is None else colors,
+            material=Material(double_sided=True),
         )
     except ValueError as error:
         raise UserError(f"The PLY file {path} is unusable ({error}): export it again.") from error
@@ -201,114 +206,3 @@ def _gaussian_fields(coefficients: int) -> list[str]:
 
 def _header_bytes(lines: list[str]) -> bytes:
     return "\n".join([*lines, "end_header\n"]).encode("ascii")
-
-
-def _read_elements(path: Path, wanted: tuple[str, ...]) -> dict[str, dict[str, np.ndarray]]:
-    """Columns of the wanted elements: scalars [N], lists [N, L] (all of one length L)."""
-    if not path.is_file():
-        raise UserError(f"The PLY file {path} does not exist: check the path.")
-    try:
-        data = path.read_bytes()
-    except PermissionError as error:
-        raise UserError(f"The PLY file {path} may not be read: change its permissions.") from error
-    try:
-        order, elements, start = _parse_header(data)
-        missing = [name for name in wanted if name not in [element[0] for element in elements]]
-        if missing:
-            raise ValueError(f"no element {missing[0]!r}")
-        found: dict[str, dict[str, np.ndarray]] = {}
-        words = data[start:].split() if order == "" else []
-        for name, count, properties in elements:
-            if order == "":
-                columns, words = _take_text(words, count, properties)
-            else:
-                columns, start = _take_binary(data, start, order, count, properties)
-            if name in wanted:
-                found[name] = columns
-            if len(found) == len(wanted):
-                break
-    except (ValueError, IndexError, KeyError, UnicodeDecodeError, OverflowError) as error:
-        raise UserError(
-            f"The PLY file {path} is damaged, cut short or not a PLY file ({error}): export it "
-            "again."
-        ) from error
-    return found
-
-
-# One property: name, dtype of the value, dtype of a list's length (None for a scalar).
-_Property = tuple[str, str, str | None]
-
-
-def _parse_header(data: bytes) -> tuple[str, list[tuple[str, int, list[_Property]]], int]:
-    """Byte order ("" for text), elements in file order, and where the data starts."""
-    if not data.startswith(b"ply"):
-        raise ValueError("it does not begin with 'ply'")
-    end = data.find(b"end_header")
-    if end < 0:
-        raise ValueError("the header has no end")
-    order = None
-    elements: list[tuple[str, int, list[_Property]]] = []
-    for line in data[:end].decode("ascii").splitlines()[1:]:
-        words = line.split()
-        if not words or words[0] in ("comment", "obj_info"):
-            continue
-        if words[0] == "format":
-            order = _ORDERS[words[1]]
-        elif words[0] == "element" and int(words[2]) > 0:
-            elements.append((words[1], int(words[2]), []))
-        elif words[0] == "property" and words[1] == "list":
-            elements[-1][2].append((words[4], _SCALARS[words[3]], _SCALARS[words[2]]))
-        elif words[0] == "property":
-            elements[-1][2].append((words[2], _SCALARS[words[1]], None))
-        else:
-            raise ValueError(f"the header line {line!r} means nothing")
-    if order is None:
-        raise ValueError("the header names no format")
-    return order, elements, data.index(b"\n", end) + 1
-
-
-def _take_binary(
-    data: bytes, start: int, order: str, count: int, properties: list[_Property]
-) -> tuple[dict[str, np.ndarray], int]:
-    """One element's columns and where the next element starts."""
-    # Every list must be as long as in the first record: then the records are one array.
-    layout: list[tuple] = []
-    position = start
-    for name, kind, length_kind in properties:
-        if length_kind is None:
-            layout.append((name, order + kind))
-            position += np.dtype(kind).itemsize
-            continue
-        length_type = np.dtype(order + length_kind)
-        length = int(np.frombuffer(data, length_type, 1, position)[0])
-        layout += [(f"{name} length", length_type), (name, order + kind, (length,))]
-        position += length_type.itemsize + length * np.dtype(kind).itemsize
-    table = np.frombuffer(data, np.dtype(layout), count, start)
-    for name, _, length_kind in properties:
-        if length_kind and (table[f"{name} length"] != table[name].shape[1]).any():
-            raise ValueError(f"the lists {name!r} have several lengths")
-    columns = {name: table[name].astype(kind) for name, kind, _ in properties}
-    return columns, start + table.nbytes
-
-
-def _take_text(
-    words: list[bytes], count: int, properties: list[_Property]
-) -> tuple[dict[str, np.ndarray], list[bytes]]:
-    """One element's columns and the words that follow it."""
-    width = 0
-    spans = []
-    for _, _, length_kind in properties:
-        length = 1 if length_kind is None else int(words[width])
-        begin = width + (length_kind is not None)
-        spans.append((begin, begin + length))
-        width = begin + length
-    if width * count > len(words):
-        raise ValueError(f"{len(words)} numbers instead of {width * count}")
-    table = np.array(words[: width * count], dtype="f8").reshape(count, width)
-    columns = {}
-    for (name, kind, length_kind), (begin, end) in zip(properties, spans, strict=True):
-        values = table[:, begin:end].astype(kind)
-        if length_kind and (table[:, begin - 1] != end - begin).any():
-            raise ValueError(f"the lists {name!r} have several lengths")
-        columns[name] = values if length_kind else values[:, 0]
-    return columns, words[width * count :]

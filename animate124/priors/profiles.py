@@ -21,7 +21,7 @@ ROLES = (
     "novel-view",
     "text-to-video",
     "tile-control",
-    "multiview-video",
+    "multi-view-video",
     "depth",
     "matting",
     "embedding",

@@ -34,6 +34,7 @@ from transformers import (
 )
 
 from animate124.priors.components import quiet
+from animate124.priors.mvvdm.network import MultiViewUNet
 
 _WIDTHS = (320, 640, 1280, 1280)
 _VISION_L14 = {
@@ -42,6 +43,12 @@ _VISION_L14 = {
     "num_hidden_layers": 24,
     "num_attention_heads": 16,
     "patch_size": 14,
+}
+_VISION_H14 = _VISION_L14 | {
+    "hidden_size": 1280,
+    "intermediate_size": 5120,
+    "num_hidden_layers": 32,
+    "hidden_act": "gelu",
 }
 _TEXT_L14 = {
     "hidden_size": 768,
@@ -317,6 +324,25 @@ NETWORKS = (
             "up_blocks.3.motion_modules.2.proj_out.weight": (320, 320),
         },
         686 + 567,
+    ),
+    Network(
+        "MV-VDM",
+        "Animate3D on MVDream and IP-Adapter",
+        MultiViewUNet,
+        1_526_201_582,
+        {
+            "camera_embedding.linear_1.weight": (1280, 16),
+            "image_tokens.image_embeds.weight": (3072, 1024),
+            f"mid_block.{_ATTENTION.replace('to_k', 'to_k_ip')}": (1280, 768),
+        },
+        690 + 36 + 888 - 42,  # time codes are not stored
+    ),
+    Network(
+        "image encoder",
+        "IP-Adapter (CLIP ViT-H/14)",
+        lambda: CLIPVisionModelWithProjection(CLIPVisionConfig(**_VISION_H14, projection_dim=1024)),
+        632_076_800,
+        {"visual_projection.weight": (1024, 1280)},
     ),
     Network(
         "CLIP",

@@ -9,7 +9,7 @@ from typing import Any
 import animate124
 from animate124.media.files import write_text
 from animate124.report.markup import NONE, badge, data_url, image, number, table, text
-from animate124.report.pipeline import draw
+from animate124.report.pipeline import draw, routes
 from animate124.report.results import SceneResults, find
 from animate124.report.style import CSS
 
@@ -63,6 +63,12 @@ def page(scenes: Sequence[SceneResults]) -> str:
     """The whole page as text."""
     done = sum(scene.outcome["status"] == "done" for scene in scenes)
     said = f"{done} of {len(scenes)} scenes are done."
+    seconds = _mean_seconds(scenes)
+    chains = "".join(
+        f'<div class="wide" role="region" tabindex="0" aria-label="Chain of stages, {route}">'
+        f"{draw(route, seconds)}</div>"
+        for route in routes(scene.way for scene in scenes)
+    )
     articles = "".join(_article(scene) for scene in scenes)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -71,8 +77,7 @@ def page(scenes: Sequence[SceneResults]) -> str:
         f"<title>Animate124: {text(said)}</title><style>{CSS}</style></head><body>"
         f"<header><h1>Animate124: scenes</h1><p>{text(said)} Made with version "
         f"{text(animate124.__version__)}.</p></header><main>{_overview(scenes)}"
-        f'<section><h2>How a scene is made</h2><div class="wide" role="region" tabindex="0" '
-        f'aria-label="Chain of stages">{draw(_mean_seconds(scenes))}</div></section>'
+        f"<section><h2>How a scene is made</h2>{chains}</section>"
         f"{articles}</main></body></html>\n"
     )
 

@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from animate124.errors import UserError
-from animate124.scenes.chain import STAGES
+from animate124.scenes.chain import STAGES, way_of
 from animate124.scenes.summary import outcome
 
 
 @dataclass(frozen=True)
 class SceneResults:
-    """One scene: what became of it (`scenes.summary.outcome`), its metrics and files if there."""
+    """One scene: its way (of `scenes.chain.ROUTES`), what became of it (`scenes.summary.outcome`),
+    its metrics and files if there."""
 
     name: str
+    way: str
     outcome: dict[str, Any]
     metrics: dict[str, Any]
     video: Path | None
@@ -58,6 +60,7 @@ def find(results: Path, names: Sequence[str]) -> list[SceneResults]:
 def _read(folder: Path) -> SceneResults:
     return SceneResults(
         folder.name,
+        way_of(folder),
         outcome(folder),
         _metrics(folder / "evaluate" / "metrics.json"),
         _there(folder / "render" / "video.mp4"),

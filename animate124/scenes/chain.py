@@ -1,4 +1,8 @@
-"""The stages of a scene, in order: their code, their settings, the roles whose models they use."""
+"""The stages of a scene, in order: their code, their settings, the roles whose models they use.
+
+Four routes lead from what is given to a moving scene: "animate124" from a picture, "animate3d" from
+a mesh, "splats" from Gaussians, and "bridge" from a picture by way of a mesh that is made of it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import difflib
 import importlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from animate124.errors import UserError
@@ -53,11 +58,60 @@ STAGES = {
             ("text-to-video", "novel-view", "embedding"),
         ),
         Stage("refine", "refine", "refine.RefineSettings", ("tile-control", "embedding")),
+        Stage("surface", "export", "export.ExportSettings"),
+        Stage("intake", "intake", "intake.IntakeSettings"),
+        Stage("views", "views", "views.ViewsSettings"),
+        Stage(
+            "generate",
+            "generate",
+            "generate.GenerateSettings",
+            ("multi-view-video", "matting", "embedding"),
+        ),
+        Stage("reconstruct", "reconstruct", "reconstruct.ReconstructSettings"),
+        Stage("polish", "polish", "polish.PolishSettings", ("multi-view-video", "embedding")),
+        Stage("mesh", "animate_mesh", "animate_mesh.AnimateMeshSettings"),
         Stage("render", "render_video", "render.RenderSettings"),
         Stage("export", "export", "export.ExportSettings"),
         Stage("evaluate", "evaluate", "evaluate.EvaluateSettings", ("embedding",)),
     )
 }
+
+_FROM_PICTURE = ("preprocess", "invert", "static")
+_TO_MOTION = ("intake", "views", "generate", "reconstruct", "polish")
+ROUTES: dict[str, tuple[str, ...]] = {
+    "animate124": (*_FROM_PICTURE, "dynamic", "refine", "render", "export", "evaluate"),
+    "animate3d": (*_TO_MOTION, "mesh", "render", "evaluate"),
+    "splats": (*_TO_MOTION, "render", "evaluate"),
+    "bridge": (*_FROM_PICTURE, "surface", *_TO_MOTION, "mesh", "render", "evaluate"),
+}
+"""The stages of each route, in order."""
+
+SHOWN = {"animate124": "refine", "animate3d": "mesh", "splats": "polish", "bridge": "mesh"}
+"""The stage of each route whose results are rendered."""
+
+RESULTS = {
+    "preprocess": "rgba.png",
+    **dict.fromkeys(("static", "dynamic", "refine"), "field.safetensors"),
+    **dict.fromkeys(("reconstruct", "polish"), "gaussians.safetensors"),
+    **dict.fromkeys(("surface", "mesh", "export"), "animated.glb"),
+}
+"""The file in a stage's folder that later stages read, beside its record."""
+
+MESHES = {"animate124": "export", "animate3d": "mesh", "bridge": "mesh"}
+"""The stage of each route that leaves animated.glb; Gaussians have no mesh."""
+
+
+def way_of(folder: Path) -> str:
+    """Which of ROUTES the results in a scene's folder were made on, as far as they tell."""
+
+    def begun(stage: str) -> bool:
+        return (folder / stage).is_dir() or (folder / "logs" / f"{stage}.log").is_file()
+
+    if begun("surface"):
+        return "bridge"
+    if not begun("intake"):
+        return "animate124"
+    return "splats" if (folder / "intake" / "gaussians.ply").is_file() else "animate3d"
 
 
 def known(name: str, among: Iterable[str], what: str) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 import animate124
 from animate124.errors import UserError
+from animate124.media.ply import holds_gaussians
 from animate124.priors.profiles import load_profile
 from animate124.scenes import fingerprint, prompts
-from animate124.scenes.chain import STAGES, known
+from animate124.scenes.chain import ROUTES, STAGES, known
 from animate124.scenes.config import read_config
 from animate124.scenes.prompts import Prompts
 from animate124.scenes.resolve import Layer, as_text, place, read_layer, resolve
@@ -70,13 +71,42 @@ class Plan:
         inside = self.root / path
         return inside if inside.exists() and not os.path.exists(path) else Path(path)
 
+    def way(self, name: str) -> str:
+        """Which of `chain.ROUTES` a scene takes. Raises UserError if its asset is not there."""
+        way = self.scene(name).way
+        if way == "animate3d" and holds_gaussians(Path(self._source("asset", name))):
+            return "splats"
+        return way
+
+    def stages(self, name: str) -> tuple[str, ...]:
+        """The stages of a scene, in order."""
+        return ROUTES[self.way(name)]
+
     def image(self, name: str) -> str:
         """The picture of a scene. Raises UserError if there is none."""
-        path = self.find(self.scene(name).image)
+        return self._source("image", name)
+
+    def asset(self, name: str) -> str:
+        """The 3D asset of a scene: its own, or what is made of its picture on the way.
+
+        Raises UserError if there is none.
+        """
+        if self.way(name) == "bridge":
+            return f"results/{name}/surface/animated.glb"
+        return self._source("asset", name)
+
+    def _source(self, column: str, name: str) -> str:
+        named = getattr(self.scene(name), column)
+        if named is None:
+            raise UserError(
+                f"The scene '{name}' has no {column}: give one in {self.config.scenes}, or ask for "
+                "what is made of what it has."
+            )
+        path = self.find(named)
         if not os.path.isfile(path):
             raise UserError(
-                f"The picture {path} of the scene '{name}' is not there: put it there, or correct "
-                f"the column 'image' in {self.config.scenes}."
+                f"The {column} {path} of the scene '{name}' is not there: put it there, or correct "
+                f"the column '{column}' in {self.config.scenes}."
             )
         return str(path)
 

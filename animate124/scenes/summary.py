@@ -10,19 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from animate124.media.files import write_json, write_text
-from animate124.scenes.chain import STAGES
+from animate124.scenes.chain import ROUTES, way_of
 
 COLUMNS = ("scene", "status", "stage", "why", "verdict", "seconds")
 
 
-def outcome(folder: Path, stages: Iterable[str] = STAGES) -> dict[str, Any]:
-    """What became of the scene whose results are in `folder`, as far as `stages` go.
+def outcome(folder: Path, stages: Iterable[str] | None = None) -> dict[str, Any]:
+    """What became of the scene whose results are in `folder`, as far as `stages` go (None: all of
+    its route).
 
     "status" is "done", "failed" (a stage began and left no results) or "missing" (none began);
     "stage" and "why" are those of the first stage that has no results, "verdict" the evaluation's,
     "seconds" the sum over the stages that ended.
     """
     found = {"scene": folder.name, **dict.fromkeys(COLUMNS[2:])}
+    stages = ROUTES[way_of(folder)] if stages is None else stages
     records = {stage: _read(folder / stage / "stage.json") for stage in stages}
     found["seconds"] = round(sum((r or {}).get("seconds", 0.0) for r in records.values()), 1)
     missing = [stage for stage, record in records.items() if record is None]

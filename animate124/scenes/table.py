@@ -1,13 +1,13 @@
-"""The table of scenes: one row is an image and a sentence; everything else may be left out."""
+"""The table of scenes: a row is an image or a 3D asset, and a sentence; the rest is optional."""
 
 from __future__ import annotations
 
 import csv
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from animate124.errors import UserError
 from animate124.scenes.chain import by_stage, known
@@ -15,7 +15,7 @@ from animate124.settings.base import Settings, parse, setting
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RESERVED = ("zoo", "logs", "benchmarks")  # folders of results that are no scene's
-REQUIRED = ("scene", "image", "prompt")
+REQUIRED = ("scene", "prompt")
 
 
 class Scene(Settings):
@@ -26,8 +26,24 @@ class Scene(Settings):
         "Name: small letters, digits, - and _; the results lie in results/NAME",
         None,
     )
-    image: str = setting(..., "Picture of the subject: PNG, JPEG or WebP, with alpha or without",
-                         None, min_length=1)  # fmt: skip
+    image: str | None = setting(
+        None,
+        "Picture of the subject: PNG, JPEG or WebP, with alpha or without (or give `asset`)",
+        None,
+        min_length=1,
+    )
+    asset: str | None = setting(
+        None,
+        "3D asset that is to move: GLB, glTF, OBJ, PLY mesh or PLY Gaussians (or give `image`)",
+        None,
+        min_length=1,
+    )
+    route: Literal["animate124", "animate3d"] | None = setting(
+        None,
+        "How it comes to move: an asset by animate3d; an image by animate124 or, after it was made "
+        "an asset, by animate3d",
+        None,
+    )
     prompt: str = setting(..., "What it does, such as 'a panda is dancing'", None, min_length=1)
     subject: str | None = setting(
         None, "The subject without the motion (derived: 'a panda')", None, min_length=1
@@ -69,6 +85,22 @@ class Scene(Settings):
         if value in RESERVED:
             raise ValueError(f"results/{value} is taken by something else")
         return value
+
+    @model_validator(mode="after")
+    def _has_one_source(self) -> Scene:
+        if (self.image is None) == (self.asset is None):
+            given = "neither" if self.image is None else "both"
+            raise ValueError(f"a scene has an image or an asset, and this one has {given}")
+        if self.asset is not None and self.route == "animate124":
+            raise ValueError("the route animate124 starts from an image, not from an asset")
+        return self
+
+    @property
+    def way(self) -> str:
+        """Which of `chain.ROUTES` it takes."""
+        if self.asset is not None:
+            return "animate3d"
+        return "bridge" if self.route == "animate3d" else "animate124"
 
 
 COLUMNS = tuple(Scene.model_fields)

@@ -48,6 +48,6 @@ class EvaluateSettings(Settings):
     supersample: int = setting(2, "Rays per pixel edge; their mean is compared", "rays", ge=1, le=8)
     frames: int = setting(16, "Moments that are compared", "moments", ge=4, le=256)
     ablation: bool = setting(
-        True, "Also score the fields of the earlier stages: what each one adds", None
+        True, "Also score the results of the earlier stages: what each one adds", None
     )
     verdict: VerdictSettings = VerdictSettings()

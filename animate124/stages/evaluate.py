@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 import animate124
-from animate124.errors import UserError
 from animate124.kernels import warm
 from animate124.media.files import write_json
 from animate124.media.images import contact_sheet, read_image, write_png
@@ -21,29 +20,23 @@ from animate124.settings.evaluate import EvaluateSettings
 from animate124.stages import evaluate_costs, evaluate_verdict
 from animate124.stages.evaluate_judge import Critic
 from animate124.stages.evaluate_scores import coverage, score
+from animate124.stages.evaluate_subject import choose, open_subject, viewpoints
 from animate124.stages.evaluate_views import (
     Alignment,
     Shown,
     Stand,
-    align,
     copied,
     frozen,
     look,
-    look_at_truth,
     nothing,
     read_picture,
-    stand,
-    stand_at,
-    touching,
 )
-from animate124.stages.finished import Finished, alone, open_field
+from animate124.stages.finished import Finished, alone, open_scene
 from animate124.stages.models import Models
 from animate124.stages.outputs import (
-    FIELD,
     RECORD,
     Stopwatch,
     check_target,
-    need_file,
     staged,
     work_folder,
     write_record,
@@ -53,7 +46,6 @@ from animate124.toybox.bundle_record import RECORD as BUNDLE
 
 METRICS, SHEET = "metrics.json", "sheet.png"
 OUTPUTS = (METRICS, SHEET, RECORD)
-FIELDS = ("static", "dynamic", "refine")  # stages that leave a field, in order
 _COLUMNS = 8
 
 
@@ -89,34 +81,34 @@ def evaluate(
     Args:
         prompt, subject: the motion sentence, and what of it is the subject.
         truth: truth bundle of the character that the picture shows.
-        field: which stage's field is the scene; the last there is if None.
+        field: which stage's results are the scene; the last there are if None.
         work: folder that is held while it runs; beside `out` if None.
 
     Apart from what it tells of seconds and memory, metrics.json is the same every time.
 
     Raises:
-        UserError: no preprocessed picture, no field, a damaged one, a truth that is none, an absent
+        UserError: no picture, no results, damaged ones, a truth that is none, an absent
             embedder, or a folder that cannot be written.
     """
     watch = Stopwatch()
     check_target(out, OUTPUTS)
-    rgba = need_file(
-        scene / "preprocess" / "rgba.png",
-        "give the folder of a scene, in which the stage preprocess has run",
-    )
-    chosen = _choose(scene, field)
+    chosen = choose(scene, field)
+    subject_of = open_subject(scene, chosen)
     warm.ensure_compiled()
-    wanted = _wanted(scene, chosen, settings)
-    fields = {name: open_field(scene / name, models.device) for name in wanted}
+    wanted = subject_of.results if settings.ablation else subject_of.results[-1:]
+    fields = {path.parent.name: open_scene(path.parent, models.device) for path in wanted}
     bundle = read_bundle(truth) if truth is not None else None
     size = settings.size if bundle is None else min(settings.size, bundle.record.height)
-    picture, alpha = read_picture(rgba, size)
+    picture, alpha = read_picture(subject_of.picture, size)
     with alone(work or work_folder(out)):
         critic = None
         if models.has("embedding"):
-            critic = Critic(models, prompt, subject, picture, read_image(rgba))
-        where, truth_shown, alignment = _stand(fields[chosen], settings, bundle, alpha, size)
-        standard = _Standard(picture, alpha, truth_shown, critic, fields[chosen].loop)
+            critic = Critic(models, prompt, subject, picture, read_image(subject_of.picture))
+        loop = fields[chosen].loop
+        where, truth_shown, alignment = viewpoints(
+            subject_of, loop, settings, bundle, picture, alpha
+        )
+        standard = _Standard(picture, alpha, truth_shown, critic, loop)
         pictures = 1 + len(where.sides) * len(where.times) + len(where.around)
         with (
             watch.part("pictures"),
@@ -155,7 +147,7 @@ def evaluate(
             "settings_digest": digest(settings),
             "version": animate124.__version__,
         }
-        inputs = {"rgba": rgba, **{name: scene / name / FIELD for name in fields}}
+        inputs = {"picture": subject_of.picture} | {p.parent.name: p for p in wanted}
         if truth is not None:
             inputs["truth"] = truth / BUNDLE
         with staged(out, OUTPUTS) as place:
@@ -186,46 +178,13 @@ class _Counter:
         self.bar.update(self.done)
 
 
-def _choose(scene: Path, field: str | None) -> str:
-    """The stage whose field is scored. Raises UserError if there is none."""
-    if field is not None:
-        if field not in FIELDS:
-            raise UserError(f"There is no field '{field}': choose one of {', '.join(FIELDS)}.")
-        need_file(scene / field / FIELD, f"run `animate124 {field}` into it first")
-        return field
-    there = [name for name in FIELDS if (scene / name / FIELD).is_file()]
-    if not there:
-        raise UserError(
-            f"There is no field in {scene}: run the stages static, dynamic and refine first."
-        )
-    return there[-1]
-
-
-def _wanted(scene: Path, chosen: str, settings: EvaluateSettings) -> list[str]:
-    """The fields to look at: the chosen one, and for the ablation those there are before it."""
-    before = FIELDS[: FIELDS.index(chosen)] if settings.ablation else ()
-    return [*(name for name in before if (scene / name / FIELD).is_file()), chosen]
-
-
-def _stand(
-    scene: Finished, settings: EvaluateSettings, bundle: Bundle | None, alpha: Tensor, size: int
-) -> tuple[Stand, Shown | None, Alignment | None]:
-    """Where to look from; what the truth shows from there, and how it is placed in the scene."""
-    if bundle is None:
-        return stand(scene.loop, scene.elevation, settings.frames), None, None
-    start = int(bundle.fit_frames[0])
-    alignment = align(bundle.rgba[0, start, ..., 3].float() / 255, alpha, scene.elevation)
-    where, frames = stand_at(bundle, alignment, settings.frames)
-    return where, look_at_truth(bundle, frames, size), alignment
-
-
 def _result(
     standard: _Standard, shown: Shown, scene: Finished, where: Stand, settings: EvaluateSettings
 ) -> dict[str, Any]:
     """Scores, checks and verdict of one field."""
     row = standard.row(shown)
     found = evaluate_verdict.checks(
-        row, coverage(shown), touching(scene, where.times), settings.verdict
+        row, coverage(shown), scene.touching(where.times), settings.verdict
     )
     verdict, reason = evaluate_verdict.judge(found)
     checks = {check.name: check.record() for check in found}

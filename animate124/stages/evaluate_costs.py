@@ -7,7 +7,10 @@ from typing import Any
 
 from animate124.stages.outputs import RECORD, read_record
 
-STAGES = ("preprocess", "invert", "static", "dynamic", "refine", "render", "export")
+STAGES = (
+    *("preprocess", "invert", "static", "surface", "dynamic", "refine"),
+    *("intake", "views", "generate", "reconstruct", "polish", "mesh", "render", "export"),
+)
 CODE_LICENCE = "Apache-2.0"
 
 

@@ -42,7 +42,7 @@ def checks(
 ) -> list[Check]:
     """All that can be checked of a scored row.
 
-    covered: `evaluate_scores.coverage`. touched: `evaluate_views.touching`.
+    covered: `evaluate_scores.coverage`. touched: `Finished.touching`.
     """
     start, least, most = covered
     found = [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,8 +37,9 @@ class Shown:
 
 @dataclass(frozen=True)
 class Stand:
-    """Where everything is looked at from: poses [V, 4, 4] and [W, 4, 4], and times [F]."""
+    """Where everything is looked at from: poses [4, 4], [V, 4, 4] and [W, 4, 4], and times [F]."""
 
+    reference: Tensor
     sides: Tensor
     around: Tensor
     times: Tensor
@@ -46,15 +47,17 @@ class Stand:
 
 @dataclass(frozen=True)
 class Alignment:
-    """How a truth stands in the scene: x → scale · x + shift, world units."""
+    """How a truth stands in the scene: x → scale · turn · x + shift, world units; turn [3, 3]."""
 
     scale: float
     shift: Tensor
+    turn: Tensor = field(default_factory=lambda: torch.eye(3))
 
     def poses(self, c2w: Tensor) -> Tensor:
         """Cameras that see of the scene what c2w [V, 4, 4] see of the truth."""
         moved = c2w.clone()
-        moved[:, :3, 3] = self.scale * c2w[:, :3, 3] + self.shift
+        moved[:, :3, :3] = self.turn @ c2w[:, :3, :3]
+        moved[:, :3, 3] = self.scale * c2w[:, :3, 3] @ self.turn.T + self.shift
         return moved
 
 
@@ -74,24 +77,31 @@ def read_picture(path: Path, size: int) -> tuple[Tensor, Tensor]:
     return rgb * alpha[..., None] + 1 - alpha[..., None], alpha
 
 
-def stand(loop: bool, elevation: float, frames: int) -> Stand:
-    """Where to look from when there is no truth: four sides, a quarter turn apart."""
+def stand(reference: Tensor, loop: bool, elevation: float, frames: int) -> Stand:
+    """Where to look from when there is no truth: four sides, a quarter turn apart.
+
+    reference: pose [4, 4] of the picture; elevation: its, degrees.
+    """
     angles = torch.from_numpy(held_out_angles(_FIT_VIEWS))
     poses = orbit(angles[:, 0], angles[:, 1] + elevation)
     times = torch.arange(frames) / (frames if loop else frames - 1)
-    return Stand(poses, poses[:0], times)
+    return Stand(reference, poses, poses[:0], times)
 
 
-def stand_at(truth: Bundle, alignment: Alignment, frames: int) -> tuple[Stand, list[int]]:
+def stand_at(
+    reference: Tensor, truth: Bundle, alignment: Alignment, frames: int
+) -> tuple[Stand, list[int]]:
     """Where the truth was looked at from; and which of its frames are compared.
 
-    `sides` are its held-out views, `around` all but the first, which took the picture.
+    reference: pose [4, 4] of the picture. `sides` are the truth's held-out views, `around` all but
+    the first, which took the picture.
     """
     fit = truth.fit_frames.tolist()
     step = -(-len(fit) // frames)
     chosen = fit[::step]
     return (
         Stand(
+            reference,
             alignment.poses(truth.cameras.c2w[truth.held_out_views]),
             alignment.poses(truth.cameras.c2w[1:]),
             truth.times[chosen].float(),
@@ -144,8 +154,8 @@ def look(
         tell(len(poses))
         return found["rgb"], found["alpha"]
 
-    reference, reference_alpha = shoot(orbit(0.0, scene.elevation)[None], torch.zeros(1))
-    still = scene.slices == 1
+    reference, reference_alpha = shoot(where.reference[None], torch.zeros(1))
+    still = scene.moments == 1
     times = where.times[:1] * 0 if still else where.times
     pairs = [shoot(where.sides, t.expand(len(where.sides))) for t in times]
     sides, sides_alpha = (torch.stack(planes, 1) for planes in zip(*pairs, strict=True))
@@ -212,26 +222,3 @@ def copied(picture: Tensor, alpha: Tensor, like: Shown) -> Shown:
 def nothing(like: Shown) -> Shown:
     """White everywhere."""
     return copied(torch.ones_like(like.reference), torch.zeros_like(like.reference_alpha), like)
-
-
-def touching(scene: Finished, times: Tensor, side: int = 32) -> float:
-    """The largest share, over times, of the cube's faces where a 64th of the cube is half opaque.
-
-    A subject that was cut off by the cube, or has grown into it, is there.
-    """
-    line = (torch.arange(side) + 0.5) / side
-    u, v = (x.flatten() for x in torch.meshgrid(line, line, indexing="ij"))
-    near = 0.5 / 64
-    faces = [
-        torch.stack([*(p := [u, v])[:axis], torch.full_like(u, depth), *p[axis:]], -1)
-        for axis in range(3)
-        for depth in (near, 1 - near)
-    ]
-    points = torch.cat(faces).to(scene.device)
-    starts = torch.tensor([0, len(points)], device=points.device)
-    opaque = float(np.log(2)) / (2 * scene.field.bound / 64)
-    shares = [
-        float((scene.field.query(points, t.reshape(1), starts)[0] > opaque).float().mean())
-        for t in times.unique()
-    ]
-    return max(shares)

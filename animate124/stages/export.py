@@ -18,7 +18,8 @@ from animate124.settings.export import ExportSettings
 from animate124.stages.export_check import compare
 from animate124.stages.export_mesh import extract, fitting_level, vertex_normals
 from animate124.stages.export_motion import along, best_base, motion, slice_paths, slice_times
-from animate124.stages.finished import alone, open_field
+from animate124.stages.finished import alone
+from animate124.stages.finished_field import open_field
 from animate124.stages.outputs import (
     FIELD,
     RECORD,

@@ -9,7 +9,7 @@ from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit
 from animate124.media.images import contact_sheet
 from animate124.metrics.image import psnr_union, silhouette_iou
 from animate124.stages.export_mesh import Surface, fragments
-from animate124.stages.finished import Finished
+from animate124.stages.finished_field import FinishedField
 
 _AZIMUTHS = (0.0, 120.0, 240.0)
 _SIZE, _SAMPLES = 96, 2
@@ -17,7 +17,7 @@ _MOMENTS = 8
 
 
 def compare(
-    scene: Finished, surface: Surface, paths: np.ndarray
+    scene: FinishedField, surface: Surface, paths: np.ndarray
 ) -> tuple[dict[str, float], np.ndarray]:
     """Scores of the mesh against the field, and a sheet [H, W, 3] with the field above the mesh.
 

@@ -23,7 +23,7 @@ from animate124.geometry.trajectories import spread_views
 from animate124.kernels.raster import rasterize
 from animate124.render.volume import render_rays
 from animate124.settings.export import ExportSettings
-from animate124.stages.finished import Finished
+from animate124.stages.finished_field import FinishedField
 
 LEVELS = np.geomspace(1.0, 400.0, 13)  # densities that are tried, 1/world unit
 _VIEWS, _SIZE = 8, 96  # silhouettes that are compared
@@ -47,7 +47,7 @@ class Surface:
     colours: np.ndarray
 
 
-def fitting_level(scene: Finished) -> tuple[float, float]:
+def fitting_level(scene: FinishedField) -> tuple[float, float]:
     """The density of the surface that is seen at t = 0, and the silhouette IoU it reaches.
 
     Raises:
@@ -76,7 +76,7 @@ def fitting_level(scene: Finished) -> tuple[float, float]:
     return float(best), score(best)
 
 
-def extract(scene: Finished, settings: ExportSettings, time: float, level: float) -> Surface:
+def extract(scene: FinishedField, settings: ExportSettings, time: float, level: float) -> Surface:
     """The mesh of the field at `time` where its density is `level`."""
     cells = settings.resolution
     while True:
@@ -91,7 +91,7 @@ def extract(scene: Finished, settings: ExportSettings, time: float, level: float
 
 
 @torch.no_grad()
-def density_grid(scene: Finished, time: float, cells: int) -> Tensor:
+def density_grid(scene: FinishedField, time: float, cells: int) -> Tensor:
     """Density in the middle of cells³ cells of the cube [z, y, x], hidden ones filled.
 
     The inside of a field is arbitrary, for no camera ever saw it; so cells that hardly any light
@@ -212,7 +212,9 @@ def _neighbour_mean(faces: np.ndarray, count: int) -> csr_matrix:
 
 
 @torch.no_grad()
-def _colours(scene: Finished, time: float, vertices: np.ndarray, normals: np.ndarray) -> np.ndarray:
+def _colours(
+    scene: FinishedField, time: float, vertices: np.ndarray, normals: np.ndarray
+) -> np.ndarray:
     """What is seen of every vertex, sRGB [V, 3]: the mean over rays towards it from a little away.
 
     One along the normal and a cone of them around it: a soft field looks different from each side,

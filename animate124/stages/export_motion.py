@@ -9,29 +9,29 @@ from animate124.fields.flow import FlowField, estimate_flow
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras
 from animate124.geometry.trajectories import spread_views
 from animate124.stages.export_mesh import COARSE, density_grid, fragments, iou, isosurface
-from animate124.stages.finished import Finished
+from animate124.stages.finished_field import FinishedField
 
 _BASES = 8  # moments whose surface is tried
 _VIEWS, _SIZE = 4, 64  # silhouettes that are compared at every moment
 _GAIN = 0.006  # by which another moment's surface has to be better than that of t = 0
 
 
-def motion(scene: Finished) -> FlowField | None:
+def motion(scene: FinishedField) -> FlowField | None:
     """The field with the motion between its time slices; None where there is but one slice."""
-    if scene.slices == 1:
+    if scene.moments == 1:
         return None
     field = scene.field
     return field if isinstance(field, FlowField) else estimate_flow(field, scene.occupancy)
 
 
-def best_base(scene: Finished, flow: FlowField, level: float) -> int:
+def best_base(scene: FinishedField, flow: FlowField, level: float) -> int:
     """The time slice whose surface, moved along, agrees best with what is seen at all slices.
 
     Parts that touch at one moment are one piece in its surface and stay so: feet that meet grow a
     web between them. So the surface of a moment when they are apart is the better one. t = 0 is
     taken unless another moment is clearly better.
     """
-    step = -(-scene.slices // _BASES)
+    step = -(-scene.moments // _BASES)
     every = slice_times(scene)
     cameras = Cameras(spread_views(_VIEWS), DEFAULT_FOV_Y, _SIZE, _SIZE)
     seen = np.stack(
@@ -43,7 +43,7 @@ def best_base(scene: Finished, flow: FlowField, level: float) -> int:
     views = Cameras(cameras.c2w.repeat(len(every), 1, 1), DEFAULT_FOV_Y, _SIZE, _SIZE)
     which = np.arange(len(every), dtype=np.int32).repeat(_VIEWS)
     scores = {}
-    for k in range(0, scene.slices, step):
+    for k in range(0, scene.moments, step):
         vertices, faces = isosurface(
             density_grid(scene, every[k], COARSE), level, scene.field.bound
         )
@@ -56,13 +56,13 @@ def best_base(scene: Finished, flow: FlowField, level: float) -> int:
     return best if scores.get(best, 0.0) > scores.get(0, 0.0) + _GAIN else 0
 
 
-def slice_times(scene: Finished) -> list[float]:
+def slice_times(scene: FinishedField) -> list[float]:
     """The times of the slices."""
-    return scene.times(scene.slices).tolist()
+    return scene.times(scene.moments).tolist()
 
 
 def slice_paths(
-    scene: Finished, flow: FlowField | None, vertices: np.ndarray, base: int
+    scene: FinishedField, flow: FlowField | None, vertices: np.ndarray, base: int
 ) -> np.ndarray:
     """Positions float64 [slices, V, 3] at all slices of surface points [V, 3] of slice `base`.
 
@@ -73,7 +73,7 @@ def slice_paths(
     keys = {base: vertices}
     if flow is None:
         return vertices[None]
-    count = scene.slices
+    count = scene.moments
     start = torch.from_numpy(vertices).float().to(flow.device)
     points = start
     for k in range(base, base + count if scene.loop else count - 1):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from animate124.priors.depth import Depth
     from animate124.priors.embedding import Embedding
     from animate124.priors.matting import Matting
+    from animate124.priors.multiview_video import MultiViewVideo
     from animate124.priors.novel_view import NovelView
     from animate124.priors.text_to_image import TextToImage
     from animate124.priors.text_to_video import TextToVideo
@@ -69,6 +70,13 @@ class Models:
         from animate124.priors.text_to_video import TextToVideo
 
         return self._load(TextToVideo, "text-to-video")
+
+    @cached_property
+    def multi_view_video(self) -> MultiViewVideo:
+        """The multi-view video model."""
+        from animate124.priors.multiview_video import MultiViewVideo
+
+        return self._load(MultiViewVideo, "multi-view-video")
 
     @cached_property
     def tile_control(self) -> TileControl:

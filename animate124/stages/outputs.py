@@ -34,10 +34,10 @@ def work_folder(out: Path) -> Path:
     return out.parent / f".{out.name}.work"
 
 
-def check_target(out: Path, known: Sequence[str]) -> None:
+def check_target(out: Path, known: Sequence[str], folders: Sequence[str] = ()) -> None:
     """Make sure that `out` can be written and is not somebody else's folder; makes its parents.
 
-    `known`: names of the files that the stage writes. Raises UserError.
+    `known`: names of what the stage writes; `folders`: which of them are folders. Raises UserError.
     """
     there = os.path.isdir(out)  # unlike Path.is_dir, it does not raise for a name that is too long
     if not there and os.path.exists(out):
@@ -46,7 +46,9 @@ def check_target(out: Path, known: Sequence[str]) -> None:
     if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
         raise UserError(f"The folder {folder} cannot be written: change its permissions.")
     entries = [p for p in out.iterdir() if not p.name.startswith(".")] if there else []
-    if strange := sorted(p.name for p in entries if p.name not in known or p.is_dir()):
+    if strange := sorted(
+        p.name for p in entries if p.name not in known or p.is_dir() != (p.name in folders)
+    ):
         raise UserError(
             f"The folder {out} holds other files ('{strange[0]}'): give an empty or new folder for "
             "the results."
@@ -68,6 +70,8 @@ def staged(out: Path, names: Sequence[str]) -> Iterator[Path]:
         yield folder
         (out / names[-1]).unlink(missing_ok=True)
         for name in names:
+            if (folder / name).is_dir():  # a folder cannot take the place of one with files in it
+                shutil.rmtree(out / name, ignore_errors=True)
             os.replace(folder / name, out / name)
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,6 +1,6 @@
-"""Stage `render`: a finished field in; videos, a contact sheet and a poster out.
+"""Stage `render`: a finished scene in; videos, a contact sheet and a poster out.
 
-Colours are what the field says, clipped to [0, 1] and nothing else: sRGB stays as it is, and no
+Colours are what the scene says, clipped to [0, 1] and nothing else: sRGB stays as it is, and no
 picture is stretched to its own minimum and maximum (the published code does so per view, spec
 §7.1, and its views then differ in colour).
 """
@@ -21,7 +21,7 @@ from animate124.media.images import contact_sheet, to_uint8, write_png
 from animate124.media.video import write_video
 from animate124.progress import Display
 from animate124.settings.render import RenderSettings
-from animate124.stages.finished import Finished, alone, open_field
+from animate124.stages.finished import Finished, alone, open_scene
 from animate124.stages.outputs import (
     FIELD,
     RECORD,
@@ -51,20 +51,20 @@ def render(
     device: str = "cpu",
     work: Path | None = None,
 ) -> dict:
-    """Render the field in `folder` into the files named in OUTPUTS; returns the record.
+    """Render the scene in `folder` into the files named in OUTPUTS; returns the record.
 
     video.mp4 shows the reference view for `hold` passes through the motion, then goes around once
     in `orbit` passes; it closes without a jump if the motion does. turntable.mp4 goes around at
-    t = 0. front, side and back.mp4 show one pass from a fixed view each. The same field gives the
+    t = 0. front, side and back.mp4 show one pass from a fixed view each. The same scene gives the
     same bytes.
 
     Raises:
-        UserError: no finished field in `folder`, or an output folder that cannot be written.
+        UserError: no finished scene in `folder`, or an output folder that cannot be written.
     """
     watch = Stopwatch()
     check_target(out, OUTPUTS)
     warm.ensure_compiled()
-    scene = open_field(folder, device)
+    scene = open_scene(folder, device)
     with alone(work or work_folder(out)), Display("render", _count(settings), unit="frame") as bar:
         studio = _Studio(scene, settings, watch, bar)
         with staged(out, OUTPUTS) as place:
@@ -114,7 +114,7 @@ def orbit_path(count: int, elevation: float, rise: float) -> Tensor:
 
 
 class _Studio:
-    """One field, rendered view by view while a bar counts."""
+    """One scene, rendered view by view while a bar counts."""
 
     def __init__(
         self, scene: Finished, settings: RenderSettings, watch: Stopwatch, bar: Display

@@ -16,18 +16,22 @@ from animate124.media.glb import (
 from animate124.media.images import encode_png
 from animate124.toybox.atlas import bake_atlas
 from animate124.toybox.clip import Clip
-from animate124.toybox.meshes import Mesh, clip_mesh
+from animate124.toybox.meshes import FINE, Mesh, clip_mesh
 from animate124.toybox.posing import pose_mesh
 from animate124.toybox.rig import JointPose
 
 
-def export_static_glb(clip: Clip, path: str | os.PathLike, time: float = 0.0) -> None:
+def export_static_glb(
+    clip: Clip, path: str | os.PathLike, time: float = 0.0, tolerance: float = FINE
+) -> None:
     """Write the character as it stands at `time` in [0, 1]: one mesh, one baked texture.
+
+    tolerance: largest distance of the mesh from the true surface, world units (`meshes.FINE`).
 
     Raises:
         UserError: the file cannot be written.
     """
-    mesh = clip_mesh(clip)
+    mesh = clip_mesh(clip, tolerance)
     posed = pose_mesh(clip, mesh, np.array([time]))
     every = np.ones(len(mesh.rest), bool)
     part = _textured(clip, mesh, every, posed.world(mesh, 0), posed.world_normals(mesh, 0))

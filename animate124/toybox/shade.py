@@ -73,8 +73,6 @@ def resolve(
         normal_matrices: [N, J, 3, 3], rest normals to world normals of any length.
         samples: subsamples per pixel side. background: sRGB.
     """
-    direction = np.asarray(LAMP_DIRECTION) / np.linalg.norm(LAMP_DIRECTION)
-    lights = np.stack([SKY, GROUND, LAMP, direction])
     _resolve(
         fragments.face,
         fragments.bary,
@@ -87,7 +85,7 @@ def resolve(
         normal_matrices,
         samples,
         np.asarray(background, float),
-        lights,
+        light_table(),
         start,
         out.rgb,
         out.alpha,
@@ -95,6 +93,25 @@ def resolve(
         out.normal,
         out.face,
         out.bary,
+    )
+
+
+def light_table() -> np.ndarray:
+    """What `light_at` takes: sky, ground, lamp and the unit direction to the lamp, [4, 3]."""
+    direction = np.asarray(LAMP_DIRECTION) / np.linalg.norm(LAMP_DIRECTION)
+    return np.stack([SKY, GROUND, LAMP, direction])
+
+
+@njit(cache=True, error_model="numpy")
+def light_at(nx, ny, nz, lights):
+    """Linear light (r, g, b) on a surface with a unit world normal, from `light_table`."""
+    lamp = nx * lights[3, 0] + ny * lights[3, 1] + nz * lights[3, 2]
+    lamp = (0.5 + 0.5 * lamp) ** 2
+    sky = 0.5 + 0.5 * ny
+    return (
+        sky * lights[0, 0] + (1.0 - sky) * lights[1, 0] + lamp * lights[2, 0],
+        sky * lights[0, 1] + (1.0 - sky) * lights[1, 1] + lamp * lights[2, 1],
+        sky * lights[0, 2] + (1.0 - sky) * lights[1, 2] + lamp * lights[2, 2],
     )
 
 
@@ -139,12 +156,9 @@ def _resolve(
                         hits += 1
                         w1, w2 = bary[n, iy, ix, 0], bary[n, iy, ix, 1]
                         nx, ny, nz = _normal(faces[t], w1, w2, rest, turns[n, joint[faces[t, 0]]])
-                        lamp = nx * lights[3, 0] + ny * lights[3, 1] + nz * lights[3, 2]
-                        lamp = (0.5 + 0.5 * lamp) ** 2
-                        sky = 0.5 + 0.5 * ny
+                        light = light_at(nx, ny, nz, lights)
                         for k in range(3):
-                            light = sky * lights[0, k] + (1.0 - sky) * lights[1, k]
-                            value = _encode((light + lamp * lights[2, k]) * albedo[n, iy, ix, k])
+                            value = encode(light[k] * albedo[n, iy, ix, k])
                             if k == 0:
                                 r += value
                             elif k == 1:
@@ -193,7 +207,7 @@ def _normal(corners, w1, w2, rest, turn):
 
 
 @njit(cache=True)
-def _encode(linear):
+def encode(linear):
     """Linear light to sRGB in [0, 1] (IEC 61966-2-1)."""
     if linear <= 0.0031308:
         return 12.92 * linear

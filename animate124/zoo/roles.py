@@ -19,6 +19,7 @@ MODULES = {
     "novel-view": "novel_view",
     "text-to-video": "text_to_video",
     "tile-control": "tile_control",
+    "multi-view-video": "multiview_video",
     "depth": "depth",
     "matting": "matting",
 }
@@ -28,6 +29,7 @@ NEEDS = {
     "novel-view": ("autoencoder", "embedding"),
     "text-to-video": ("autoencoder", "text-to-image"),
     "tile-control": ("autoencoder", "text-to-image"),
+    "multi-view-video": ("autoencoder", "text-to-image", "text-to-video"),
 }
 """Nano models that must be there before another one can be trained."""
 

@@ -15,11 +15,12 @@ from animate124.media.images import write_png
 from animate124.settings.base import parse
 from animate124.settings.evaluate import EvaluateSettings, VerdictSettings
 from animate124.stages import evaluate_costs, evaluate_views
-from animate124.stages.evaluate import FIELDS, METRICS, OUTPUTS, SHEET, evaluate
+from animate124.stages.evaluate import METRICS, OUTPUTS, SHEET, evaluate
+from animate124.stages.evaluate_subject import FROM_PICTURE
 from animate124.stages.evaluate_scores import coverage, score
 from animate124.stages.evaluate_verdict import DRIFTED, EXPLODED, OK, STATIC, checks, judge
-from animate124.stages.evaluate_views import Shown, align, copied, frozen, nothing, touching
-from animate124.stages.finished import open_field
+from animate124.stages.evaluate_views import Shown, align, copied, frozen, nothing
+from animate124.stages.finished_field import open_field
 from animate124.stages.models import Models
 from animate124.toybox.bundle import write_bundle
 from animate124.toybox.characters import sample_clip
@@ -50,12 +51,14 @@ def test_a_truth_is_placed_where_the_picture_shows_it():
 
 def test_cameras_move_with_the_truth():
     """What a camera sees of a point it sees of the moved point when it has moved along."""
-    alignment = evaluate_views.Alignment(1.3, torch.tensor([0.1, -0.2, 0.05]))
+    turn = orbit(30.0, 20.0)[:3, :3]  # some rotation
+    alignment = evaluate_views.Alignment(1.3, torch.tensor([0.1, -0.2, 0.05]), turn)
     c2w = orbit(torch.tensor([0.0, 50.0, 200.0]), torch.tensor([0.0, 20.0, -10.0]))
     points = torch.tensor([[0.2, 0.3, -0.1], [0.0, -0.4, 0.2]])
     before, _ = project(points, Cameras(c2w, 40.0, 64, 64))
     after, _ = project(
-        points * alignment.scale + alignment.shift, Cameras(alignment.poses(c2w), 40.0, 64, 64)
+        points @ turn.T * alignment.scale + alignment.shift,
+        Cameras(alignment.poses(c2w), 40.0, 64, 64),
     )
     torch.testing.assert_close(after, before, atol=1e-3, rtol=0)
 
@@ -163,11 +166,11 @@ def test_verdicts(change, covered, touched, verdict, words):
 
 def test_matter_at_the_cube_is_noticed(tmp_path):
     inside = open_field(leave(tmp_path / "ball"))
-    assert touching(inside, torch.tensor([0.0, 0.5])) == 0.0
+    assert inside.touching(torch.tensor([0.0, 0.5])) == 0.0
     everywhere = ball()
     with torch.no_grad():
         everywhere.head.b2[0] = 5.0
-    assert touching(open_field(leave(tmp_path / "fog", everywhere)), torch.zeros(1)) == 1.0
+    assert open_field(leave(tmp_path / "fog", everywhere)).touching(torch.zeros(1)) == 1.0
 
 
 def test_licences_of_everything_that_took_part():
@@ -222,7 +225,7 @@ def test_everything_is_written_and_nothing_else(evaluated):
     assert not (folder / ".evaluate.work").exists()
     assert json.loads((folder / "evaluate" / METRICS).read_text()) == metrics
     assert (metrics["scene"], metrics["field"]) == ("orange", "refine")
-    assert list(metrics["ablation"]) == list(FIELDS)
+    assert list(metrics["ablation"]) == list(FROM_PICTURE)
     rows = metrics["scores"]
     assert list(rows) == ["result", "frozen", "copy_picture", "white", "truth"]
     assert len({tuple(row) for row in rows.values()}) == 1  # the same numbers of each
@@ -303,12 +306,12 @@ def opaque_picture(scene):
 
 
 def without_fields(scene):
-    for stage in FIELDS:
+    for stage in FROM_PICTURE:
         shutil.rmtree(scene / stage)
 
 
 BAD = {
-    "no folder": (shutil.rmtree, (), ("rgba.png", "preprocess")),
+    "no folder": (shutil.rmtree, (), ("no field", "static, dynamic and refine")),
     "no picture": (lambda s: shutil.rmtree(s / "preprocess"), (), ("rgba.png", "preprocess")),
     "a picture without transparency": (opaque_picture, (), ("rgba.png", "transparency")),
     "a picture cut short": (

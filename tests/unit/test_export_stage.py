@@ -24,7 +24,7 @@ from animate124.settings.fit import FitSettings
 from animate124.stages import export_motion
 from animate124.stages.export import FRAMES, GLB, MESH, export, outputs
 from animate124.stages.export_mesh import density_grid, extract, fitting_level, isosurface
-from animate124.stages.finished import Finished, open_field
+from animate124.stages.finished_field import FinishedField, open_field
 
 TINY = ("resolution=24", "frames=5")
 
@@ -93,7 +93,16 @@ class Made:
 def made(balls, slices=1, loop=True, **more):
     field = Made(balls, **more)
     occupancy = OccupancyGrid(16, slices, loop, field.bound, 0.5)  # knows nothing: all is occupied
-    return Finished(field, occupancy, 0.02, slices, loop, 0.0, {}, "cpu")
+    return FinishedField(
+        field=field,
+        occupancy=occupancy,
+        step=0.02,
+        moments=slices,
+        loop=loop,
+        elevation=0.0,
+        record={},
+        device="cpu",
+    )
 
 
 def test_the_inside_is_filled_and_dust_is_left_out():

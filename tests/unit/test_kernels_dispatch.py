@@ -11,7 +11,7 @@ from animate124.kernels.levels import GridLevels
 def test_dispatch_takes_numba_on_cpu_and_the_reference_when_told(monkeypatch):
     monkeypatch.delenv("ANIMATE124_KERNELS", raising=False)
     assert dispatch.backend_name("cpu") == "numba"
-    assert set(dispatch.backends()) == {"encode", "mlp", "march", "composite"}
+    assert set(dispatch.backends()) == {"encode", "mlp", "march", "composite", "splat"}
     monkeypatch.setenv("ANIMATE124_KERNELS", "reference")
     assert dispatch.backend_name("cpu") == "reference"
     assert set(dispatch.backends().values()) == {"reference"}

@@ -127,7 +127,7 @@ def test_bad_files_are_one_sentence(tmp_path):
         (read_gaussians, mesh, "no Gaussian cloud"),
         (read_mesh, cloud, "no element 'face'"),
         (read_mesh, mesh[:-2], "damaged, cut short"),
-        (read_mesh, mesh[:-13] + b"\x04" + mesh[-12:], "several lengths"),
+        (read_mesh, mesh[:-13] + b"\x04" + mesh[-12:], "damaged, cut short"),
         (read_mesh, mesh[:-4] + struct.pack("<i", 77), "outside 0 to 3"),
     ]
     for reader, content, words in cases:
@@ -149,3 +149,28 @@ def test_arrays_that_do_not_fit_are_refused():
         GaussianArrays(
             good.positions, good.sh[:, :2], good.opacity_logits, good.log_scales, good.rotations
         )
+
+
+@pytest.mark.parametrize("form", ["ascii", "binary_little_endian"])
+def test_polygons_of_several_sizes(tmp_path, form):
+    """A quad and a triangle: three triangles; the file's last element is read past."""
+    points = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0], [2, 0, 0]], "<f4")
+    header = f"""ply
+format {form} 1.0
+element vertex 5
+property float x
+property float y
+property float z
+element face 2
+property list uchar int vertex_indices
+end_header
+"""
+    if form == "ascii":
+        rows = [" ".join(map(str, p)) for p in points.tolist()]
+        data = ("\n".join(rows) + "\n4 0 1 2 3\n3 1 4 2\n").encode()
+    else:
+        data = points.tobytes() + struct.pack("<B4iB3i", 4, 0, 1, 2, 3, 3, 1, 4, 2)
+    (tmp_path / "a.ply").write_bytes(header.encode() + data)
+    part = read_mesh(tmp_path / "a.ply")
+    assert sorted(part.faces.tolist()) == [[0, 1, 2], [0, 2, 3], [1, 4, 2]]
+    assert part.material.double_sided

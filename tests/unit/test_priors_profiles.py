@@ -22,7 +22,7 @@ from animate124.priors.fetch import fetch
 from animate124.priors.memory import free_device_mib, memory_plan
 from animate124.priors.profiles import ROLES, absent_sentence, find, load_profile, locate
 
-NANO_ROLES = [role for role in ROLES if role != "multiview-video"]
+SHARED_ROLES = [role for role in ROLES if role != "multi-view-video"]
 
 PLAIN = """
 about: for tests
@@ -67,12 +67,13 @@ def hub(tmp_path, monkeypatch):
 def test_shipped_profiles():
     assert profiles.names() == ["animate124", "animate3d", "animatediff", "nano"]
     nano, published = load_profile("nano"), load_profile("animate124")
-    assert sorted(nano.entries) == sorted(published.entries) == sorted(NANO_ROLES)
+    assert sorted(nano.entries) == sorted(ROLES)
+    assert sorted(published.entries) == sorted(SHARED_ROLES)
     assert {entry.source for entry in nano.needed()} == {"package"}
     assert all("card.json" in entry.allow_patterns for entry in nano.needed())
-    assert list(load_profile("animate3d").entries) == ["multiview-video"]
-    allowed = {role: published.entry(role).commercial for role in NANO_ROLES}
-    assert allowed == dict.fromkeys(NANO_ROLES, True) | {
+    assert list(load_profile("animate3d").entries) == ["multi-view-video", "matting", "embedding"]
+    allowed = {role: published.entry(role).commercial for role in SHARED_ROLES}
+    assert allowed == dict.fromkeys(SHARED_ROLES, True) | {
         "text-to-video": False,
         "novel-view": None,
     }
@@ -509,7 +510,7 @@ def test_list_and_fetch(plain, tmp_path):
     assert done.exit_code == 0
     assert [x.split(":")[0] for x in done.output.splitlines() if ": " in x] == profiles.names()
     (described,) = json.loads(run("list", "--profile", "nano", "--json").output)
-    assert [model["role"] for model in described["models"]] == [*NANO_ROLES, "autoencoder"]
+    assert {model["role"] for model in described["models"]} == {*ROLES, "autoencoder"}
     done = run("fetch", "--profile", tmp_path / "mine.yaml")
     assert done.exit_code == 0 and done.output == f"depth: {plain[1]} (MIT) in {plain[1]}\n"
     assert isinstance(run("check", "--profile", "nanoo").exception, UserError)

@@ -15,7 +15,7 @@ from animate124.media.images import read_image
 from animate124.media.video import read_video
 from animate124.settings.base import parse
 from animate124.settings.render import RenderSettings
-from animate124.stages.finished import open_field
+from animate124.stages.finished_field import open_field
 from animate124.stages.render_video import OUTPUTS, orbit_path, passes, render
 
 TINY = ("size=24", "frames=6", "turntable_frames=4", "sheet_columns=3")
@@ -138,7 +138,7 @@ BAD = {
     "no field": (
         lambda f: (f / "field.safetensors").unlink(),
         (),
-        ("no file", "static, dynamic and refine"),
+        ("no scene", "static, dynamic and refine"),
     ),
     "a field cut short": (lambda f: cut(f / "field.safetensors"), (), ("damaged or cut short",)),
     "another kind of file": (other_tensors, (), ("holds token", "radiance-field")),

@@ -14,9 +14,9 @@ from bad_input import animate124, assert_one_sentence  # noqa: F401
 from animate124.media.images import read_image, write_png
 from animate124.media.video import write_video
 from animate124.report.page import page, write_report
-from animate124.report.pipeline import draw
+from animate124.report.pipeline import draw, routes
 from animate124.report.results import find
-from animate124.scenes.chain import STAGES
+from animate124.scenes.chain import ROUTES
 
 VOID = {"meta", "img", "br", "rect", "path"}
 ROW = {
@@ -85,7 +85,7 @@ def results(tmp_path_factory):
     """panda is done, fox failed in dynamic, owl was never begun but for its picture."""
     folder = tmp_path_factory.mktemp("results")
     panda = folder / "panda"
-    for stage in STAGES:
+    for stage in ROUTES["animate124"]:
         (panda / stage).mkdir(parents=True)
         (panda / stage / "stage.json").write_text(json.dumps({"stage": stage, "seconds": 2.0}))
     (panda / "evaluate" / "metrics.json").write_text(json.dumps(METRICS))
@@ -127,7 +127,7 @@ def test_nothing_is_asked_for_from_outside(written):
         assert not any(name.startswith("on") for name in attributes)
     assert not {"script", "link", "iframe", "object", "base"} & {tag for tag, _ in parsed.elements}
     text = path.read_text()
-    assert not re.search(r"https?:|url\((?!#tip\))", text)
+    assert not re.search(r"https?:|url\((?!#tip-)", text)
     (policy,) = [m for m in parsed.all("meta") if "http-equiv" in m]
     assert "default-src 'none'" in policy["content"]
 
@@ -197,12 +197,19 @@ def test_numbers_stand_beside_trivial_ones(written):
     assert "Apache-2.0" in text and "depth, m, MIT" in text
 
 
-def test_the_chain_of_stages_is_whole():
-    drawing = draw({"static": 41.4})
-    for stage in STAGES:
+@pytest.mark.parametrize("route", ["animate124", "animate3d"])
+def test_the_chain_of_stages_is_whole(route):
+    drawing = draw(route, {"render": 41.4})
+    for stage in ROUTES[route]:
         assert f">{stage}</text>" in drawing
     assert "41 s" in drawing and drawing.count(" s</text>") == 1
     Page(drawing)
+
+
+def test_only_the_chains_that_were_gone_are_drawn():
+    assert routes(["animate124"]) == ["animate124"]
+    assert routes(["splats", "animate3d"]) == ["animate3d"]
+    assert routes(["bridge"]) == ["animate124", "animate3d"]
 
 
 def test_a_scene_without_anything_but_a_verdict(tmp_path):

@@ -109,6 +109,7 @@ BASELINES = {
     "novel-view": "baseline_copy_reference",
     "text-to-video": "baseline_frozen_amplitude",
     "tile-control": "baseline_blurred_4x",
+    "multi-view-video": "baseline_still_agreement",
 }
 
 

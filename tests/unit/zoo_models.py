@@ -10,7 +10,9 @@ import torch
 
 from animate124.zoo import autoencoder, data, embedder, roles
 
-BUILT_ON_OTHERS = ("text-to-image", "novel-view", "text-to-video", "tile-control")
+BUILT_ON_OTHERS = (
+    "text-to-image", "novel-view", "text-to-video", "tile-control", "multi-view-video",
+)  # fmt: skip
 ROLES = ("autoencoder", "embedding", *BUILT_ON_OTHERS)
 
 

@@ -122,7 +122,7 @@ def test_another_subject_in_the_sentence(workflow, change):
 
 
 def test_an_added_scene_runs_alone(workflow, change):
-    row = b"\nother\tconfig/inputs/fox.png\ta fox is running\n"
+    row = b"\nother\tconfig/inputs/fox.png\t\ta fox is running\n"
     change("config/scenes.tsv", lambda text: text + row)
     assert workflow.rules(PANDA, "results/other/all") == whole(STAGES, "other")
 
@@ -195,7 +195,9 @@ def test_what_a_target_needs(workflow, tmp_path):
 
 def test_batch_and_report_take_all_scenes(workflow):
     scenes = {rule.split()[1] for rule in workflow.rules("batch") if " " in rule}
-    assert scenes == {"fox", "robot", "penguin", "frog", "dinosaur"}  # panda is made
+    made_of_pictures = {"fox", "bluebot", "penguin", "frog", "dinosaur"}  # panda is made
+    made_of_assets = {"robot", "panda3d", "fox3d", "penguin3d", "frog3d", "dinosaur3d"}
+    assert scenes == made_of_pictures | made_of_assets
     assert "summary" in workflow.rules("batch")
     assert {"report", "report_page"} <= set(workflow.rules("report"))
 

@@ -110,9 +110,13 @@ def test_the_shipped_scenes_have_picture_truth_and_prompts(root, monkeypatch):
     monkeypatch.chdir(root)
     found = Plan({}, root)
     assert next(iter(found.scenes)) == "panda" and len(found.scenes) >= 6
+    ways = [found.way(name) for name in found.scenes]
+    assert ways.count("animate124") == ways.count("animate3d") == 6
     for name in found.scenes:
-        found.image(name)
+        source = found.image if found.way(name) == "animate124" else found.asset
+        assert source(name).startswith("config/inputs/")
         assert found.prompts(name).word == found.truth(name).species
+        assert found.stages(name)[-1] == "evaluate"
 
 
 @pytest.mark.parametrize(
@@ -173,10 +177,12 @@ def test_a_scene_that_is_not_there_and_a_picture_that_is_not_there(folder, root)
         plan(root).scene("tow")
     with pytest.raises(UserError, match="There is no scene 'x': known are one, two"):
         plan(root).scene("x")
-    with pytest.raises(UserError, match=r"The picture two\.png of the scene 'two' is not there"):
+    with pytest.raises(UserError, match=r"The image two\.png of the scene 'two' is not there"):
         plan(root).image("two")
     (folder / "two.png").write_bytes(b"")
     assert plan(root).image("two") == "two.png"
+    with pytest.raises(UserError, match="The scene 'two' has no asset: give one in"):
+        plan(root).asset("two")
 
 
 def test_files_of_the_checkout_are_found_from_an_empty_folder(tmp_path, monkeypatch, root):

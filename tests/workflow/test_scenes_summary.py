@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-from animate124.scenes.chain import STAGES
+from animate124.scenes.chain import ROUTES
 from animate124.scenes.summary import describe, outcome, summarise
 
 
@@ -18,12 +18,12 @@ def make(folder, stages, logs=None):
 
 
 def test_a_scene_that_is_done(tmp_path):
-    make(tmp_path / "panda", STAGES)
+    make(tmp_path / "panda", ROUTES["animate124"])
     (tmp_path / "panda" / "evaluate" / "metrics.json").write_text('{"verdict": "ok"}')
     found = outcome(tmp_path / "panda")
     assert found == {
         "scene": "panda", "status": "done", "stage": None, "why": None, "verdict": "ok",
-        "seconds": 2.25 * len(STAGES),
+        "seconds": 2.25 * len(ROUTES["animate124"]),
     }  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_only_the_stages_that_were_asked_for_count(tmp_path):
 
 
 def test_the_files_and_the_words(tmp_path):
-    make(tmp_path / "a", STAGES)
+    make(tmp_path / "a", ROUTES["animate124"])
     make(tmp_path / "b", [], {"preprocess": "error: no\tsubject.\n"})
     rows = summarise(tmp_path, ["a", "b", "c"], tmp_path)
     lines = (tmp_path / "summary.tsv").read_text().splitlines()
@@ -68,7 +68,7 @@ def test_the_files_and_the_words(tmp_path):
 
 
 def test_the_command_of_the_workflow(tmp_path):
-    make(tmp_path / "a", STAGES)
+    make(tmp_path / "a", ROUTES["animate124"])
     command = [sys.executable, "-m", "animate124.scenes.summary", "--results", tmp_path]
     run = subprocess.run(
         [*command, "--out", tmp_path, "a"], capture_output=True, text=True, check=True

@@ -3,6 +3,7 @@
 import pytest
 
 from animate124.errors import UserError
+from animate124.scenes.chain import ROUTES
 from animate124.scenes.table import COLUMNS, read_table
 
 HEAD = "scene\timage\tprompt"
@@ -29,10 +30,27 @@ def test_every_column_is_read_as_its_type(tmp_path):
         "truth": "t.yaml", "profile": "nano", "preset": "smoke", "recipe": "paper",
         "settings": "{static: {train: {steps: 50}}, dynamic: {loop: no}}",
     }  # fmt: skip
-    assert set(cells) == set(COLUMNS)
+    assert {*cells, "asset", "route"} == set(COLUMNS)
     (scene,) = read_table(table(tmp_path, "\t".join(cells), "\t".join(cells.values()))).values()
     assert (scene.elevation, scene.seed) == (12.5, 7)
     assert scene.settings == {"static": {"train": {"steps": 50}}, "dynamic": {"loop": False}}
+
+
+@pytest.mark.parametrize(
+    ("columns", "cells", "way"),
+    [
+        ("image", "a.png", "animate124"),
+        ("image\troute", "a.png\tanimate124", "animate124"),
+        ("image\troute", "a.png\tanimate3d", "bridge"),
+        ("asset", "a.glb", "animate3d"),
+        ("asset\troute", "a.glb\tanimate3d", "animate3d"),
+        ("image\tasset", "\ta.glb", "animate3d"),
+    ],
+)
+def test_which_way_a_scene_goes(tmp_path, columns, cells, way):
+    path = table(tmp_path, f"scene\tprompt\t{columns}", f"a\ta fox runs\t{cells}")
+    assert read_table(path)["a"].way == way
+    assert way in ROUTES
 
 
 def test_comments_empty_lines_short_rows_and_any_order_of_columns(tmp_path):
@@ -53,7 +71,14 @@ def test_comments_empty_lines_short_rows_and_any_order_of_columns(tmp_path):
         (["scene\timage\tpromt"], "There is no column 'promt': did you mean 'prompt'?"),
         (["scene\timage"], "the column 'prompt' is missing."),
         ([HEAD + "\tscene"], "the column 'scene' is there twice."),
-        ([HEAD, "panda\t\ta panda"], "line 2: the cell 'image' is empty."),
+        ([HEAD, "panda\tp.png"], "line 2: the cell 'prompt' is empty."),
+        ([HEAD, "panda\t\ta panda"], "a scene has an image or an asset, and this one has neither"),
+        ([HEAD + "\tasset", "a\tb.png\tc\td.glb"], "and this one has both"),
+        (
+            ["scene\tprompt\tasset\troute", "a\tb\tc.glb\tanimate124"],
+            "the route animate124 starts from an image, not from an asset",
+        ),
+        ([HEAD + "\troute", "a\tb\tc\tanimate4d"], "'route' cannot be 'animate4d'"),
         ([HEAD, "a\tb\tc\td"], "line 2: there are 4 cells and 3 columns"),
         ([HEAD, "a\tb\tc", "", "a\tb\tc"], "line 4: the scene 'a' is there already"),
         ([HEAD, "My Panda\tb\tc"], "line 2: The setting 'scene' cannot be 'My Panda'"),

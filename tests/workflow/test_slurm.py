@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from checkout import ROOT
 
-SCENES = ("panda", "fox", "robot", "penguin", "frog", "dinosaur")
+SCENES = ("panda", "fox", "bluebot", "penguin", "frog", "dinosaur")
 LIMIT = 60  # seconds: SLURM's shortest
 # The static stage from the picture alone asks for no models.
 ALONE = (

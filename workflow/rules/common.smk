@@ -4,7 +4,7 @@ import subprocess
 
 from animate124.errors import UserError
 from animate124.scenes import summary
-from animate124.scenes.chain import STAGES
+from animate124.scenes.chain import MESHES, RESULTS, SHOWN, STAGES
 from animate124.scenes.plan import Plan
 from animate124.zoo import roles
 
@@ -70,6 +70,41 @@ def truth_of(wildcards):
     if ask(PLAN.truth_file, wildcards.scene):
         return [f"results/{wildcards.scene}/truth/bundle.json"]
     return []
+
+
+def files_of_stage(scene, stage):
+    """What later stages need of one: its record, and the file that it is there for."""
+    files = ["stage.json", *([RESULTS[stage]] if stage in RESULTS else [])]
+    return [f"results/{scene}/{stage}/{name}" for name in files]
+
+
+def shown_of(wildcards):
+    """The results that are rendered, the record first."""
+    return files_of_stage(wildcards.scene, SHOWN[ask(PLAN.way, wildcards.scene)])
+
+
+def mesh_of(wildcards):
+    """The animated mesh of a scene."""
+    stage = MESHES.get(ask(PLAN.way, wildcards.scene))
+    if stage is None:
+        sys.exit(
+            f"error: The scene '{wildcards.scene}' is made of Gaussians and has no animated.glb: "
+            "ask for its video.mp4, metrics.json or all."
+        )
+    return f"results/{wildcards.scene}/{stage}/animated.glb"
+
+
+def scored_of(wildcards):
+    """The results of all stages but the last, which scores them."""
+    stages = ask(PLAN.stages, wildcards.scene)[:-1]
+    return [file for stage in stages for file in files_of_stage(wildcards.scene, stage)]
+
+
+def files_of(wildcards):
+    """What a whole scene consists of."""
+    meshed = ask(PLAN.way, wildcards.scene) in MESHES
+    names = ["video.mp4", *(["animated.glb"] if meshed else []), "metrics.json"]
+    return [f"results/{wildcards.scene}/{name}" for name in names]
 
 
 def growing(amount):

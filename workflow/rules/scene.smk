@@ -1,4 +1,4 @@
-# One scene, stage by stage. A stage's folder holds its results; checkpoints lie in .work, which
+# One scene, stage by stage, from a picture; asset.smk has the stages from an asset. A stage's folder holds its results; checkpoints lie in .work, which
 # Snakemake does not own: a job that was killed goes on where it stopped. In `params` stands what
 # makes a stage run again: its settings, what it is told, its models and its code, of itself alone.
 #
@@ -186,8 +186,7 @@ rule refine:
 
 rule render:
     input:
-        field="results/{scene}/refine/field.safetensors",
-        record="results/{scene}/refine/stage.json",
+        shown=shown_of,
     output:
         video="results/{scene}/render/video.mp4",
         turntable="results/{scene}/render/turntable.mp4",
@@ -210,13 +209,14 @@ rule render:
         mem_mb=growing(4000),
         runtime=growing(60),
     params:
+        shown=lambda wildcards, input: Path(input.shown[0]).parent,
         settings=settings_of("render"),
         code=code_of("render"),
         device=DEVICE,
     message:
         "{wildcards.scene}: rendering the videos."
     shell:
-        "ANIMATE124_THREADS={threads} python -m animate124 render results/{wildcards.scene}/refine "
+        "ANIMATE124_THREADS={threads} python -m animate124 render {params.shown} "
         "--out results/{wildcards.scene}/render --work results/{wildcards.scene}/.work/render "
         "--settings-json {params.settings:q} {params.device} > {log} 2>&1"
 
@@ -281,14 +281,7 @@ rule truth:
 
 rule evaluate:
     input:
-        rgba="results/{scene}/preprocess/rgba.png",
-        records=expand(
-            "results/{{scene}}/{stage}/stage.json",
-            stage=["preprocess", "invert", "static", "dynamic", "refine", "render", "export"],
-        ),
-        fields=expand(
-            "results/{{scene}}/{stage}/field.safetensors", stage=["static", "dynamic", "refine"]
-        ),
+        scored=scored_of,
         truth=truth_of,
     output:
         metrics="results/{scene}/evaluate/metrics.json",
@@ -345,7 +338,7 @@ rule publish_video:
 
 rule publish_mesh:
     input:
-        "results/{scene}/export/animated.glb",
+        mesh_of,
     output:
         "results/{scene}/animated.glb",
     log:
@@ -369,9 +362,7 @@ use rule publish_mesh as publish_metrics with:
 
 rule scene:
     input:
-        "results/{scene}/video.mp4",
-        "results/{scene}/animated.glb",
-        "results/{scene}/metrics.json",
+        files_of,
     output:
         touch("results/{scene}/all"),
     message:

@@ -1,6 +1,5 @@
-"""Read GLB files (glTF 2.0 binary): meshes, textures, hierarchy, animations, morph targets."""
+"""Read glTF 2.0 files: meshes, textures, hierarchy, skins, animations, morph targets."""
 
-import json
 import os
 import struct
 from pathlib import Path
@@ -8,102 +7,52 @@ from pathlib import Path
 import numpy as np
 
 from animate124.errors import UserError
+from animate124.media.glb.accessors import read_array
+from animate124.media.glb.container import Source, damaged
+from animate124.media.glb.material import Look, read_look
 from animate124.media.glb.model import Animation, Channel, MeshPart, Model, Node
+from animate124.media.glb.skin import Skin
+from animate124.media.glb.topology import FAN, STRIP, TRIANGLES, triangles
 from animate124.media.images import linear_to_srgb
 
-_DTYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
-_WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 # What a damaged or untrue file makes the code below raise; each becomes one sentence.
-_DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, struct.error)
+_DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, struct.error, MemoryError)
 
 
 def read(path: str | os.PathLike) -> Model:
-    """Read the default scene of a GLB file.
+    """Read the default scene of a GLB file, or of a glTF file with what it keeps beside it.
 
-    Read are triangle meshes (positions, normals, first texture coordinates, vertex colours, base
-    colour factor and texture), node hierarchies, translation/rotation/scale/weights animations and
-    morph targets, sparse and normalised arrays included. Cameras, lights and other material
-    properties are left out.
+    Read are triangle meshes (lists, strips and fans: positions, normals, one set of texture
+    coordinates, vertex colours, materials with their textures), node hierarchies, skins,
+    translation/rotation/scale/weights animations and morph targets, sparse and normalised arrays
+    included. Points and lines beside triangles, cameras and lights are left out.
 
     Raises:
-        UserError: missing, empty, damaged or cut short, not a GLB of version 2, without a mesh, or
-            in need of something that is not read: skins, compression, outside files, points, lines.
+        UserError: missing, empty, damaged or cut short, not glTF of version 2, without triangles,
+            with a file missing, or in need of something that is not read (compression).
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"The GLB file {path} does not exist: check the path.")
     try:
-        data = path.read_bytes()
-    except PermissionError as error:
-        raise UserError(f"The GLB file {path} may not be read: change its permissions.") from error
-    tree, binary = _split(path, data)
-    _refuse_unsupported(path, tree)
-    try:
-        model = _Reader(path, tree, binary).model()
+        reader = _Reader(Source(path))
+        model = reader.model()
     except _DAMAGE as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
     if not any(node.parts for node in model.nodes):
+        if reader.left_out:
+            raise UserError(
+                f"The GLB file {path} holds only points or lines: export triangle meshes."
+            )
         raise UserError(f"The GLB file {path} holds no mesh: export it again with its meshes.")
     return model
 
 
-def _split(path: Path, data: bytes) -> tuple[dict, bytes]:
-    """The JSON tree and the binary chunk of a GLB container."""
-    if not data:
-        raise UserError(f"The GLB file {path} is empty: give another file.")
-    if data[:4] != b"glTF":
-        raise UserError(
-            f"The file {path} is not a GLB file: export the asset as glTF binary (.glb)."
-        )
-    if len(data) < 20:
-        raise _damaged(path, "the header is cut short")
-    version, total = struct.unpack_from("<II", data, 4)
-    if version != 2:
-        raise UserError(f"The GLB file {path} has glTF version {version}: export it as version 2.")
-    if total > len(data):
-        raise _damaged(path, f"{len(data)} bytes of {total}")
-    chunks: dict[int, bytes] = {}
-    position = 12
-    while position + 8 <= total:
-        length, kind = struct.unpack_from("<II", data, position)
-        if position + 8 + length > total:
-            raise _damaged(path, "a chunk is longer than the file")
-        chunks.setdefault(kind, data[position + 8 : position + 8 + length])
-        position += 8 + length
-    try:
-        tree = json.loads(chunks[0x4E4F534A])
-    except (KeyError, ValueError, RecursionError) as error:
-        raise _damaged(path, "no valid JSON chunk") from error
-    if not isinstance(tree, dict):
-        raise _damaged(path, "the JSON chunk is no object")
-    return tree, chunks.get(0x004E4942, b"")
-
-
-def _refuse_unsupported(path: Path, tree: dict) -> None:
-    for name in tree.get("extensionsRequired", ()):
-        if name != "KHR_mesh_quantization" and not str(name).startswith("KHR_materials_"):
-            raise UserError(
-                f"The GLB file {path} needs the extension {name}, which is not read: export it "
-                "without compression or texture extensions."
-            )
-    if tree.get("skins"):
-        raise UserError(
-            f"The GLB file {path} has a skeleton (skin), which is not read: export it with the "
-            "skin applied to the mesh."
-        )
-    for kind in ("buffers", "images"):
-        if any("uri" in entry for entry in tree.get(kind, ()) if isinstance(entry, dict)):
-            raise UserError(
-                f"The GLB file {path} keeps {kind} outside the file: export it with everything "
-                "embedded."
-            )
-
-
 class _Reader:
-    """One glTF tree with its binary chunk; every method reads one kind of object."""
+    """One glTF tree with its buffers; every method reads one kind of object."""
 
-    def __init__(self, path: Path, tree: dict, binary: bytes) -> None:
-        self.path, self.tree, self.binary = path, tree, binary
+    def __init__(self, source: Source) -> None:
+        self.source, self.path, self.tree = source, source.path, source.tree
+        self.left_out = 0  # primitives of points or lines
+        self._looks: dict[int, Look] = {}
 
     def model(self) -> Model:
         nodes = self.tree.get("nodes", [])
@@ -123,25 +72,34 @@ class _Reader:
             for child in children:
                 parents[child] = index
             waiting.extend(reversed(children))
+        used = sorted({nodes[i]["skin"] for i in order if "skin" in nodes[i]})
+        skins = tuple(self.skin(self.tree["skins"][index], place) for index in used)
         read_nodes = []
         for index in order:
-            parent = parents[index]
-            read_nodes.append(self.node(nodes[index], None if parent is None else place[parent]))
+            entry, parent = nodes[index], parents[index]
+            skin = used.index(entry["skin"]) if "skin" in entry else None
+            node = self.node(entry, None if parent is None else place[parent], skin)
+            if skin is not None:
+                self.check_joints(node, skins[skin])
+            read_nodes.append(node)
         animations = [self.animation(a, place) for a in self.tree.get("animations", [])]
-        return Model(tuple(read_nodes), tuple(a for a in animations if a.channels))
+        return Model(tuple(read_nodes), tuple(a for a in animations if a.channels), skins)
 
-    def node(self, entry: dict, parent: int | None) -> Node:
+    def node(self, entry: dict, parent: int | None, skin: int | None) -> Node:
         parts: tuple[MeshPart, ...] = ()
         weights = np.zeros(0)
         name = str(entry.get("name", ""))
         if "mesh" in entry:
             mesh = self.tree["meshes"][entry["mesh"]]
             mesh_name = str(mesh.get("name", name))
-            alone = len(mesh["primitives"]) == 1
-            parts = tuple(
-                self.part(p, mesh_name if alone else self.material_name(p, mesh_name))
-                for p in mesh["primitives"]
-            )
+            drawn = [p for p in mesh["primitives"] if p.get("mode", 4) in (TRIANGLES, STRIP, FAN)]
+            self.left_out += len(mesh["primitives"]) - len(drawn)
+            alone = len(drawn) == 1
+            found = [
+                self.part(p, mesh_name if alone and mesh_name else self.material_name(p, mesh_name))
+                for p in drawn
+            ]
+            parts = tuple(part for part in found if part is not None)
             targets = len(mesh["primitives"][0].get("targets", []))
             stated = entry.get("weights", mesh.get("weights", [0.0] * targets))
             weights = np.array(stated, np.float32)
@@ -154,13 +112,16 @@ class _Reader:
             scale = np.array(entry.get("scale", (1, 1, 1)), np.float32)
         if (translation.shape, rotation.shape, scale.shape) != ((3,), (4,), (3,)):
             raise ValueError(f"node {name!r} has a malformed transform")
-        return Node(name, parent, parts, translation, rotation, scale, weights)
+        return Node(name, parent, parts, translation, rotation, scale, weights, skin)
 
-    def part(self, primitive: dict, name: str) -> MeshPart:
-        if primitive.get("mode", 4) != 4:
+    def part(self, primitive: dict, name: str) -> MeshPart | None:
+        """One primitive as a part; None where it has no triangle at all."""
+        if "KHR_draco_mesh_compression" in primitive.get("extensions", {}) and (
+            "bufferView" not in self.tree["accessors"][primitive["attributes"]["POSITION"]]
+        ):
             raise UserError(
-                f"The GLB file {self.path} holds points, lines or strips in {name!r}: export "
-                "triangle meshes only."
+                f"The GLB file {self.path} has Draco compression, which is not read: export it "
+                "without compression."
             )
         attributes = primitive["attributes"]
         vertices = self.array(attributes["POSITION"])
@@ -168,6 +129,9 @@ class _Reader:
             indices = self.array(primitive["indices"], raw=True)[:, 0].astype(np.int64)
         else:
             indices = np.arange(len(vertices))
+        faces = triangles(indices, primitive.get("mode", 4))
+        if len(faces) == 0:
+            return None
 
         def optional(attribute: str) -> np.ndarray | None:
             return self.array(attributes[attribute]) if attribute in attributes else None
@@ -176,26 +140,68 @@ class _Reader:
         if colors is not None:
             colors = np.clip(colors, 0.0, 1.0)
             colors[:, :3] = linear_to_srgb(colors[:, :3])
-        base_color, texture, unlit = self.material(primitive)
-        uv = optional("TEXCOORD_0")
+        look = self.look(primitive)
+        uv = optional(f"TEXCOORD_{look.uv_set}")
+        if uv is not None and look.uv_matrix is not None:
+            uv = (uv @ look.uv_matrix[:, :2].T + look.uv_matrix[:, 2]).astype(np.float32)
         targets = primitive.get("targets", [])
         moving = [t for t in targets if "POSITION" in t]
         turning = [t for t in targets if "NORMAL" in t]
         if len(moving) not in (0, len(targets)) or len(turning) not in (0, len(targets)):
             raise ValueError(f"the morph targets of {name!r} do not hold the same attributes")
+        joints, weights = self.joints(attributes)
         return MeshPart(
             name=name,
             vertices=vertices,
-            faces=indices.reshape(-1, 3),
+            faces=faces,
             normals=optional("NORMAL"),
             uv=uv,
             colors=colors,
-            texture=texture if uv is not None else None,
-            base_color=base_color,
-            unlit=unlit,
+            texture=look.texture if uv is not None else None,
+            base_color=look.base_color,
+            unlit=look.unlit,
+            material=look.material,
             morphs=np.stack([self.array(t["POSITION"]) for t in moving]) if moving else None,
             morph_normals=np.stack([self.array(t["NORMAL"]) for t in turning]) if turning else None,
+            joints=joints,
+            weights=weights,
         )
+
+    def joints(self, attributes: dict) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """Joints and weights [V, 4·sets] of a primitive, None where it has none."""
+        sets = 0
+        while f"JOINTS_{sets}" in attributes:
+            sets += 1
+        if sets == 0:
+            return None, None
+        found = [self.array(attributes[f"JOINTS_{k}"], raw=True) for k in range(sets)]
+        weights = [self.array(attributes[f"WEIGHTS_{k}"]) for k in range(sets)]
+        joints = np.concatenate(found, axis=1).astype(np.int64)
+        return joints, np.maximum(np.concatenate(weights, axis=1), 0.0)
+
+    def skin(self, entry: dict, place: dict[int, int]) -> Skin:
+        joints = entry.get("joints", [])
+        if not joints:
+            raise UserError(
+                f"The GLB file {self.path} has a skeleton (skin) without joints: export it again, "
+                "or with the skin applied to the mesh."
+            )
+        bind = np.tile(np.eye(4), (len(joints), 1, 1))
+        if "inverseBindMatrices" in entry:
+            stored = self.array(entry["inverseBindMatrices"]).reshape(-1, 4, 4)
+            bind = stored[: len(joints)].transpose(0, 2, 1).astype(float)  # columns are stored
+        return Skin(np.array([place[joint] for joint in joints]), bind)
+
+    def check_joints(self, node: Node, skin: Skin) -> None:
+        """Every part of a skinned node names joints, and joints that there are."""
+        for part in node.parts:
+            if part.joints is None:
+                raise UserError(
+                    f"The GLB file {self.path} has a skeleton (skin), but the mesh {part.name!r} "
+                    "names no joints: export it again, or with the skin applied to the mesh."
+                )
+            if part.joints.max(initial=0) >= len(skin.joints):
+                raise ValueError(f"{part.name!r} names a joint outside its skin")
 
     def material_name(self, primitive: dict, otherwise: str) -> str:
         """The parts of one mesh are told apart by their materials' names."""
@@ -203,28 +209,13 @@ class _Reader:
             return otherwise
         return str(self.tree["materials"][primitive["material"]].get("name", otherwise))
 
-    def material(
-        self, primitive: dict
-    ) -> tuple[tuple[float, float, float, float], bytes | None, bool]:
-        """Base colour (sRGB, alpha), the bytes of the base colour texture, and whether unlit."""
-        if "material" not in primitive:
-            return (1.0, 1.0, 1.0, 1.0), None, False
-        material = self.tree["materials"][primitive["material"]]
-        surface = material.get("pbrMetallicRoughness", {})
-        factor = np.array(surface.get("baseColorFactor", (1, 1, 1, 1)), np.float32)
-        red, green, blue = (float(c) for c in linear_to_srgb(np.clip(factor[:3], 0, 1)))
-        texture = None
-        if "baseColorTexture" in surface:
-            slot = surface["baseColorTexture"]
-            if slot.get("texCoord", 0) != 0:
-                raise UserError(
-                    f"The GLB file {self.path} uses a second set of texture coordinates: export it "
-                    "with one."
-                )
-            image = self.tree["images"][self.tree["textures"][slot["index"]]["source"]]
-            texture = self.view(image["bufferView"])
-        unlit = "KHR_materials_unlit" in material.get("extensions", {})
-        return (red, green, blue, float(factor[3])), texture, unlit
+    def look(self, primitive: dict) -> Look:
+        index = primitive.get("material")
+        if index is None:
+            return Look()
+        if index not in self._looks:
+            self._looks[index] = read_look(self.source, index)
+        return self._looks[index]
 
     def animation(self, entry: dict, place: dict[int, int]) -> Animation:
         channels = []
@@ -232,6 +223,8 @@ class _Reader:
             target = channel["target"]
             if target.get("node") not in place:  # it moves something outside the default scene
                 continue
+            if target["path"] not in ("translation", "rotation", "scale", "weights"):
+                continue  # an extension's
             sampler = entry["samplers"][channel["sampler"]]
             times = self.array(sampler["input"])[:, 0]
             values = self.array(sampler["output"])
@@ -246,58 +239,8 @@ class _Reader:
             channels.append(Channel(place[target["node"]], target["path"], times, values, kind))
         return Animation(str(entry.get("name", "")), tuple(channels))
 
-    def view(self, index: int) -> bytes:
-        view = self.tree["bufferViews"][index]
-        start, length = view.get("byteOffset", 0), view["byteLength"]
-        if view.get("buffer", 0) != 0 or start < 0 or start + length > len(self.binary):
-            raise ValueError(f"buffer view {index} lies outside the file")
-        return self.binary[start : start + length]
-
     def array(self, index: int, raw: bool = False) -> np.ndarray:
-        """Accessor as float32 [N, C] (normalised integers decoded), or `raw` as it is stored."""
-        accessor = self.tree["accessors"][index]
-        count, width = accessor["count"], _WIDTHS[accessor["type"]]
-        dtype = np.dtype(_DTYPES[accessor["componentType"]])
-        if "bufferView" in accessor:
-            offset = accessor.get("byteOffset", 0)
-            stride = self.tree["bufferViews"][accessor["bufferView"]].get("byteStride")
-            values = self.elements(accessor["bufferView"], offset, dtype, count, width, stride)
-        else:
-            values = np.zeros((count, width), dtype)
-        if "sparse" in accessor:
-            sparse = accessor["sparse"]
-            where, what, some = sparse["indices"], sparse["values"], sparse["count"]
-            kind = np.dtype(_DTYPES[where["componentType"]])
-            rows = self.elements(where["bufferView"], where.get("byteOffset", 0), kind, some, 1)
-            values = values.copy()
-            values[rows[:, 0]] = self.elements(
-                what["bufferView"], what.get("byteOffset", 0), dtype, some, width
-            )
-        if raw:
-            return values
-        floats = values.astype(np.float32)
-        if accessor.get("normalized", False):
-            floats = np.maximum(floats / np.float32(np.iinfo(dtype).max), -1.0)
-        if not np.isfinite(floats).all():
-            raise ValueError(f"accessor {index} holds NaN or infinity")
-        return floats
-
-    def elements(
-        self,
-        view: int,
-        offset: int,
-        dtype: np.dtype,
-        count: int,
-        width: int,
-        stride: int | None = None,
-    ) -> np.ndarray:
-        """[count, width] items of a buffer view, `stride` bytes apart (packed when None)."""
-        data = self.view(view)
-        size = dtype.itemsize * width
-        step = stride or size
-        if count < 1 or offset < 0 or step < size or offset + step * (count - 1) + size > len(data):
-            raise ValueError(f"an accessor reaches outside buffer view {view}")
-        return np.ndarray((count, width), dtype, data, offset, (step, dtype.itemsize))
+        return read_array(self.source, index, raw)
 
 
 def _decompose(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -311,9 +254,3 @@ def _decompose(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         scale[0] = -scale[0]
     quaternion = Rotation.from_matrix(matrix[:3, :3] / scale).as_quat()
     return tuple(np.asarray(v, np.float32) for v in (matrix[:3, 3], quaternion, scale))
-
-
-def _damaged(path: Path, detail: str) -> UserError:
-    return UserError(
-        f"The GLB file {path} is damaged or cut short ({detail}): export it again or give another."
-    )

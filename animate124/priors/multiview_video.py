@@ -1,0 +1,289 @@
+"""Multi-view video: MV-VDM (Animate3D, arXiv 2407.11398), published and nano weights.
+
+Several cameras' clips of one object are denoised together; every camera's frame 0 is given and
+stays as it is. MVDream's camera convention is converted in `mvvdm.cameras` and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+from torch import Tensor
+from transformers import CLIPVisionModelWithProjection
+
+from animate124.errors import UserError
+from animate124.priors import sampling
+from animate124.priors.components import check_folder, load_schedule, load_vae
+from animate124.priors.guidance import Guidance
+from animate124.priors.latent import LatentPrior
+from animate124.priors.mvvdm import weights
+from animate124.priors.mvvdm.cameras import camera_vectors
+from animate124.priors.mvvdm.free_init import renoised
+from animate124.priors.mvvdm.network import MultiViewUNet
+from animate124.priors.preprocess import Preprocess
+from animate124.priors.schedule import Schedule
+from animate124.priors.text import TextEncoder
+from animate124.priors.text_to_image import TextToImage
+from animate124.priors.text_to_video import animatediff_schedule
+
+# CLIP's own preprocessing; IP-Adapter's image encoder is published without a file that says so.
+_CLIP = Preprocess(
+    224,
+    224,
+    (0.48145466, 0.4578275, 0.40821073),
+    (0.26862954, 0.26130258, 0.27577711),
+    shortest_edge=True,
+    crop=(224, 224),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Condition:
+    """What the clips of one object's n cameras have to obey, with and without guidance.
+
+    camera [n, 16]; first [n, 4, h, w], scaled latents of frame 0; text and negative [1, L, e];
+    image [n, E], embeddings of frame 0, or None. Without guidance the image embedding is 0, while
+    cameras and frame 0 stay.
+    """
+
+    camera: Tensor
+    first: Tensor
+    text: Tensor
+    negative: Tensor
+    image: Tensor | None = None
+
+
+class MultiViewVideo(LatentPrior):
+    """A denoiser of latents [n, F, 4, h, w]: n cameras, F frames, both chosen at every call."""
+
+    def __init__(
+        self,
+        unet: MultiViewUNet,
+        text: TextEncoder,
+        vae: AutoencoderKL,
+        schedule: Schedule,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        image_encoder: CLIPVisionModelWithProjection | None = None,
+        report: weights.Report | None = None,
+    ) -> None:
+        """`report` tells what was read, of published weights."""
+        super().__init__(vae, schedule, unet.config.sample_size, device, dtype)
+        self.unet, self.text, self.image_encoder = unet, text, image_encoder
+        self.report = report
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        *,
+        base: TextToImage | str | Path | None = None,
+        image_prompt: str | Path | None = None,
+        vae: AutoencoderKL | str | Path | None = None,
+    ) -> MultiViewVideo:
+        """From one of two layouts; raises UserError if a part or a tensor is missing.
+
+        (a) `unet` and `scheduler`, as our own model, with a text-to-image model `base`, a folder or
+        already loaded, for all else, and for the tensors of the network that are its own;
+        (b) the published `animate3d_motion_modules.ckpt`, with MVDream's folder `base` and
+        IP-Adapter's `image_prompt`. The schedule is AnimateDiff's.
+        """
+        path = check_folder(folder)
+        if base is None:
+            raise UserError(
+                f"{folder} is a part of a multi-view video model, which needs another model below "
+                "it: name its base in the priors profile"
+            )
+        if (path / "unet").is_dir():
+            if not isinstance(base, TextToImage):
+                base = TextToImage.load(base, device, dtype, vae=vae)
+            unet = weights.load_delta(path / "unet", base.unet.state_dict(), dtype).to(device)
+            schedule = load_schedule(path, device)
+            return cls(unet, base.text, base.vae, schedule, device, dtype)
+        if image_prompt is None:
+            raise UserError(
+                f"{folder} needs IP-Adapter: name it as image_prompt in the priors profile"
+            )
+        if isinstance(base, TextToImage):
+            raise UserError(f"{folder} belongs on MVDream, not on a text-to-image model: name it")
+        below = check_folder(base)
+        unet, report = weights.load_published(path, below, check_folder(image_prompt), dtype)
+        return cls(
+            unet.to(device),
+            TextEncoder.load(below, device, dtype),
+            load_vae(vae, below, device, dtype),
+            animatediff_schedule().to(device),
+            device,
+            dtype,
+            weights.load_image_encoder(Path(image_prompt), dtype).to(device),
+            report,
+        )
+
+    def release_encoders(self) -> None:
+        """Free the memory of the text and the image encoder; conditions made so far stay usable."""
+        self.text.release()
+        self.image_encoder = None
+
+    @torch.no_grad()
+    def embed_images(self, images: Tensor) -> Tensor | None:
+        """Embeddings [n, E] of images [n, 3, H, W] in [0, 1]; None where the model has none."""
+        if not self.unet.config.image_embed_dim:
+            return None
+        if self.image_encoder is None:
+            raise RuntimeError("the image encoder was released before these images were encoded")
+        with self._precision():
+            pixels = _CLIP(images.to(self.device)).to(self.dtype)
+            return self.image_encoder(pixels).image_embeds.float()
+
+    @torch.no_grad()
+    def condition(
+        self,
+        views: Tensor,
+        azimuth: Tensor,
+        elevation: Tensor,
+        text: str | Tensor,
+        negative: str | Tensor = "",
+        generator: torch.Generator | None = None,
+    ) -> Condition:
+        """What clips that begin with these pictures have to obey.
+
+        Args:
+            views: frame 0 of each camera [n, 3, H, W] in [0, 1], over the background that the
+                model was trained with.
+            azimuth, elevation: of the cameras [n], degrees.
+            text, negative: sentences or embeddings [1, L, e].
+            generator: where given, frame 0's latents are a sample of the autoencoder's posterior,
+                as in the published sampling, and else its mode.
+        """
+        return Condition(
+            camera_vectors(azimuth, elevation).to(self.device),
+            self.encode_images(views, generator),
+            self.text.embed(text, 1),
+            self.text.embed(negative, 1),
+            self.embed_images(views),
+        )
+
+    def _outputs(
+        self, noisy: Tensor, t: Tensor, condition: Condition, together: bool
+    ) -> tuple[Tensor, Tensor]:
+        """The network's outputs [n, F, 4, h, w], float32, with and without the condition.
+
+        `noisy` [n, F, 4, h, w] with frame 0 clean; t [1]. `together`: both in one call, which is
+        faster on a GPU and takes twice the memory.
+        """
+        image = condition.image
+        images = (image, None if image is None else torch.zeros_like(image))
+        texts = (condition.text, condition.negative)
+
+        def call(rows: slice) -> Tensor:
+            count = len(texts[rows])
+            some = [x[None].expand(count, *x.shape) for x in (noisy, condition.camera)]
+            first = condition.first[None].expand(count, *condition.first.shape)
+            with self._precision():
+                output = self.unet(
+                    some[0].to(self.dtype),
+                    t.to(self.device),
+                    torch.cat(texts[rows]).to(self.dtype),
+                    some[1],
+                    None if image is None else torch.stack(images[rows]),
+                    first.to(self.dtype),
+                )
+            return output.float()
+
+        if together:
+            return tuple(call(slice(0, 2)))
+        return call(slice(0, 1))[0], call(slice(1, 2))[0]
+
+    @torch.no_grad()
+    def predict_pair(
+        self, noisy: Tensor, t: Tensor, condition: Condition, *, together: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        """(ε given the condition, ε without), each of the shape of `noisy`.
+
+        Frame 0 of `noisy` is not looked at, the condition's takes its place; its ε is what leads
+        from the one to the other, in both predictions, so that frame 0 is told to stay as it is.
+
+        Args:
+            noisy: [n, F, 4, h, w], or [1, n, F, 4, h, w] as the objectives of `distill` want it.
+            t: timestep, int64 [n] or [1]; that of all cameras and frames.
+
+        Raises ValueError for timesteps that differ.
+        """
+        flat = noisy[0] if noisy.dim() == 6 else noisy
+        if not bool((t == t[0]).all()):
+            raise ValueError(f"all cameras share one timestep, got {t.tolist()}")
+        t = t[:1]
+        outputs = self._outputs(_with_first(flat, condition), t, condition, together)
+        a, s = self.schedule.signal_and_noise(t, flat[:, 0])
+        first = (flat[:, 0] - a * condition.first) / s
+        found = []
+        for output in outputs:
+            noise = self.schedule.noise_of(output[None], flat[None], t)[0]
+            noise = torch.cat([first[:, None], noise[:, 1:]], dim=1)
+            found.append(noise.view(noisy.shape))
+        return found[0], found[1]
+
+    def timesteps(self, steps: int) -> list[int]:
+        """Falling timesteps: a model of ε starts short of the end, as the published one is sampled
+        ("leading", offset 1), any other at the very end."""
+        if self.schedule.prediction != "epsilon":
+            return sampling.timesteps(self.schedule, steps)
+        stride = self.schedule.steps // steps
+        return [stride * k + 1 for k in reversed(range(steps))]
+
+    @torch.no_grad()
+    def sample_latents(
+        self,
+        condition: Condition,
+        frames: int = 16,
+        guidance: Guidance | None = None,
+        steps: int = 25,
+        generator: torch.Generator | None = None,
+        passes: int = 1,
+        *,
+        together: bool = True,
+        on_step: Callable[[], None] | None = None,
+    ) -> Tensor:
+        """Scaled latents [n, frames, 4, h, w] by DDIM; frame 0 is the condition's, bit by bit.
+
+        Args:
+            guidance: of text and image embedding; 7.5 if None, without effect at 1.
+            passes: more than one: FreeInit (arXiv 2312.07537), which starts again from the result's
+                coarse structure; steadier, and with less motion.
+            on_step: called after each of `passes · steps` steps.
+        """
+        guidance = Guidance(7.5) if guidance is None else guidance
+        views, *shape = condition.first.shape
+        start = sampling.noise([views, frames - 1, *shape], generator, self.device)
+
+        def model(noisy: Tensor, t: Tensor) -> Tensor:
+            noisy = noisy[0]
+            joined = torch.cat([condition.first[:, None], noisy], dim=1)
+            cond, uncond = self._outputs(joined, t[:1], condition, together)
+            if on_step is not None:
+                on_step()
+            return guidance.combine(cond[None, :, 1:], uncond[None, :, 1:])
+
+        at = self.timesteps(steps)
+        clean = sampling.ddim(self.schedule, model, start[None], at)
+        for _ in range(passes - 1):
+            end = torch.tensor([self.schedule.steps - 1])
+            noisy = self.schedule.add_noise(clean, start[None], end)
+            fresh = sampling.noise(start.shape, generator, self.device)
+            clean = sampling.ddim(self.schedule, model, renoised(noisy, fresh[None]), at)
+        return torch.cat([condition.first[:, None], clean[0]], dim=1)
+
+    def sample(self, condition: Condition, **options: Any) -> Tensor:
+        """Clips [n, F, 3, H, W] in [0, 1]; `options` as `sample_latents`."""
+        return self.decode_latents(self.sample_latents(condition, **options))
+
+
+def _with_first(noisy: Tensor, condition: Condition) -> Tensor:
+    return torch.cat([condition.first[:, None].to(noisy), noisy[:, 1:]], dim=1)

@@ -1,0 +1,243 @@
+"""The nano multi-view video model: MV-VDM (Animate3D, arXiv 2407.11398) at 64².
+
+It starts from the nano text-to-image network (spatial weights) and the nano text-to-video motion
+modules (temporal weights). There is no nano MVDream whose multi-view part could be frozen, so
+nearly everything learns: the camera embedding, cross-view attention, the adapter to frame 0, the
+spatial branches and the two networks it started from; only the ResNets of the lowest resolution
+stay as they were. Of the published network it lacks the image tokens, and it has what that one has
+not: the latents of frame 0 beside those of every frame, without which identity is learnt slowly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import MotionAdapter, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTokenizer
+
+from animate124.media.files import ensure_folder
+from animate124.media.tensors import save_tensors
+from animate124.priors.components import load_module
+from animate124.priors.mvvdm.cameras import camera_vectors
+from animate124.priors.mvvdm.network import MultiViewUNet
+from animate124.priors.mvvdm.weights import WEIGHTS, load_delta
+from animate124.settings.training import TrainSettings
+from animate124.settings.zoo import ZooSettings
+from animate124.toybox import characters
+from animate124.toybox.captions import motion_prompt
+from animate124.toybox.clip import Clip
+from animate124.toybox.motions import MOTIONS, sample_style
+from animate124.zoo import data
+from animate124.zoo.diffusion import (
+    CHANNELS,
+    DROPPED,
+    LATENT_SIZE,
+    DiffusionTask,
+    embed,
+    load_base,
+    part,
+    scheduler,
+    seeded,
+)
+from animate124.zoo.text_to_image import HEADS, TEXT_WIDTH
+
+ROLE = "multi-view-video"
+VIEWS, FRAMES = 4, 8
+DEFAULTS = ZooSettings(
+    batch=1,
+    echo=2,
+    lr=5e-4,
+    warmup=100,
+    decay=0.5,
+    train=TrainSettings(steps=4000, checkpoint_seconds=180, preview_every=500),
+)
+FROZEN = ("mid_block.resnets.", "up_blocks.0.resnets.")
+_FRESH = ("conv_in", "camera_embedding", "_i2v", "_sp.", "mix_factor")
+_FRESH_RATE = 5.0
+_ALL_VIEWS = 0.5  # share of steps with all views
+_NO_FIRST = 0.05  # share of objects without a clean frame 0
+_AT_ZERO = 0.5  # share of objects whose first camera is at azimuth 0, as in use
+_RESTING = 0.5  # share of clips that are made to begin at rest; half of the others do
+_LOOPS = 0.75  # share of clips that show the whole loop from its first moment
+
+
+def build_network() -> MultiViewUNet:
+    """The untrained network."""
+    return MultiViewUNet(
+        sample_size=LATENT_SIZE,
+        block_out_channels=(32, 64, 128),
+        layers_per_block=1,
+        attention_levels=(1, 2),
+        spatial_levels=(1, 2),
+        attention_heads=HEADS,
+        motion_heads=2,
+        cross_attention_dim=TEXT_WIDTH,
+        image_embed_dim=0,
+        norm_num_groups=8,
+        first_frame_channels=CHANNELS,
+    )
+
+
+class MultiViewVideoTask(DiffusionTask):
+    """Denoising of frames 1 and later of four views at once, given frame 0 and a sentence."""
+
+    def __init__(
+        self,
+        settings: ZooSettings,
+        device: str,
+        network: MultiViewUNet,
+        text_encoder: CLIPTextModel,
+        tokenizer: CLIPTokenizer,
+        models: Path,
+    ) -> None:
+        super().__init__(ROLE, settings, {"unet": network}, device, models)
+        self.network, self.tokenizer = network, tokenizer
+        self.text_encoder = text_encoder.to(device)
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """What neither network brought starts at nothing and learns faster."""
+        groups = []
+        for group in super().parameters():
+            for new in (False, True):
+                some = [
+                    (name, parameter)
+                    for name, parameter in group["params"]
+                    if any(part in name for part in _FRESH) == new
+                ]
+                rate = group["lr"] * (_FRESH_RATE if new else 1.0)
+                groups.append(group | {"params": some, "lr": rate})
+        return groups
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        latents, texts, camera = self.drawn(step)
+        noisy, t, target = self.noised(latents, step)
+        first = latents[:, :, 0]
+        keep = torch.rand(len(t), generator=self.generator("drop", step)) >= _NO_FIRST
+        keep = keep.float().to(self.device)[:, None, None, None, None]
+        # Where it is given, frame 0 is clean and has no part in the loss.
+        start = torch.lerp(noisy[:, :, 0], first, keep)
+        noisy = torch.cat([start[:, :, None], noisy[:, :, 1:]], dim=2)
+        with self.autocast(), torch.no_grad():
+            text = embed(self.tokenizer, self.text_encoder, texts)
+        with self.autocast():
+            output = self.network(noisy, t, text, camera, first=first * keep)
+        wanted = torch.ones_like(target)
+        wanted[:, :, :1] -= keep[..., None]
+        error = (output.float() - target).square() * wanted
+        return {"denoise": error.sum() / wanted.sum()}
+
+    def draw(self, key: int) -> tuple[Tensor, list[str], Tensor]:
+        """Latents [B, n, F, 4, h, w], sentences and cameras [B, n, 16]."""
+        videos, texts, camera = self.batch(key)
+        return self.encode(videos), texts, camera.to(self.device)
+
+    def batch(self, step: int) -> tuple[Tensor, list[str], Tensor]:
+        """Videos [B, n, F, 3, H, W] on white, sentences and cameras [B, n, 16]."""
+        rng = data.stream(self.seed, self.name, "data", step)
+        videos, texts, cameras = [], [], []
+        # Half the views of twice as many objects cost the same and teach motion as well.
+        views = VIEWS if rng.random() < _ALL_VIEWS else VIEWS // 2
+        chosen = np.sort(rng.permutation(VIEWS)[:views])
+        for drawn in data.draw_clips(rng, self.settings.batch * VIEWS // views):
+            clip = _resting(rng, drawn)
+            azimuth, elevation = (angles[chosen] for angles in view_angles(rng))
+            sight = data.look(clip, azimuth, elevation, _times(rng))
+            videos.append(data.over(sight.rgba))
+            texts.append(prompt(rng, clip))
+            cameras.append(camera_vectors(sight.azimuth, sight.elevation))
+        return torch.stack(videos), texts, torch.stack(cameras)
+
+
+def view_angles(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Azimuth and elevation [n] in degrees: a quarter turn apart, at one height around 15°."""
+    start = 0.0 if rng.random() < _AT_ZERO else rng.uniform(-180.0, 180.0)
+    azimuth = start + 360.0 / VIEWS * np.arange(VIEWS)
+    return azimuth, np.full(VIEWS, np.clip(rng.normal(15.0, 8.0), -5.0, 35.0))
+
+
+def prompt(rng: np.random.Generator, clip: Clip) -> str:
+    """A sentence that names the motion, with or without details, or nothing."""
+    if rng.random() < DROPPED:
+        return ""
+    return clip.caption if rng.random() < 0.5 else motion_prompt(clip)
+
+
+def _resting(rng: np.random.Generator, clip: Clip) -> Clip:
+    """Often the same character and motion from the rest pose on, in which assets mostly come."""
+    if rng.random() >= _RESTING:
+        return clip
+    style = replace(sample_style(rng, MOTIONS[clip.motion]), phase=0.0)
+    return characters.perform(
+        characters.sample_character(clip.seed, clip.species), clip.motion, style
+    )
+
+
+def _times(rng: np.random.Generator) -> np.ndarray:
+    """Frame times [F] of a loop: from its first moment, or a loop or half a one from anywhere."""
+    steps = np.arange(FRAMES) / FRAMES
+    if rng.random() < _LOOPS:
+        return steps
+    return (rng.random() + (1.0 if rng.random() < 0.5 else 0.5) * steps) % 1.0
+
+
+def start_from(network: MultiViewUNet, unet: UNet2DConditionModel, motion: MotionAdapter) -> None:
+    """Put a text-to-image network's and motion modules' weights where they fit, in place.
+
+    What is new has no influence at first: the network gives, frame by frame and view by view, what
+    those two give together, but for attention, which now sees all views.
+    """
+    state = network.state_dict()
+    known = unet.state_dict() | {
+        key: value for key, value in motion.state_dict().items() if not key.endswith("pos_embed.pe")
+    }
+    inner = known["conv_in.weight"]
+    state["conv_in.weight"].zero_()
+    state["conv_in.weight"][:, : inner.shape[1]] = inner
+    for key, value in known.items():
+        if key != "conv_in.weight":
+            state[key].copy_(value)
+    nn.init.zeros_(network.camera_embedding.linear_2.weight)
+    nn.init.zeros_(network.camera_embedding.linear_2.bias)
+    for key in state:
+        if key.endswith("attn1.to_q_i2v.weight"):
+            state[key].copy_(state[key.replace("_i2v", "")])
+        if key.endswith("to_out_sp.weight") or key.endswith("to_out_sp.bias"):
+            state[key].zero_()
+            # Half of the mix is the spatial branch's nothing: the temporal one is doubled.
+            state[key.replace("to_out_sp", "to_out.0")].mul_(2.0)
+
+
+def make_task(settings: ZooSettings, device: str, models: Path) -> MultiViewVideoTask:
+    """The training; `models` holds the two networks it starts from."""
+    unet, text, tokenizer = load_base(models)
+    with seeded(settings.train.seed, ROLE):
+        network = build_network()
+    motion = load_module(MotionAdapter, part(models, "text-to-video"), torch.float32)
+    start_from(network, unet, motion)
+    if settings.start == "shipped":
+        folder = part(models, ROLE) / "unet"
+        known = load_delta(folder, unet.state_dict(), torch.float32)
+        network.load_state_dict(known.state_dict())
+    network.train().requires_grad_(True)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not name.startswith(FROZEN))
+    return MultiViewVideoTask(settings, device, network, text, tokenizer, models)
+
+
+def export(task: MultiViewVideoTask, folder: Path) -> None:
+    """Write what the network has beyond the text-to-image model, and its schedule."""
+    network = task.averaged()["unet"]
+    place = ensure_folder(folder / "unet")
+    network.save_config(place)
+    own = {
+        key: value.half()
+        for key, value in network.state_dict().items()
+        if f"unet.{key}" in task.trained
+    }
+    save_tensors(place / WEIGHTS, own, kind="multi-view-video", version=1)
+    scheduler().save_pretrained(folder / "scheduler")

@@ -1,0 +1,135 @@
+"""The nano multi-view video training: where it starts, what it sees, what its loss counts."""
+
+import numpy as np
+import pytest
+import torch
+import zoo_models
+from zoo_models import models  # noqa: F401
+
+from animate124.priors.multiview_video import MultiViewVideo
+from animate124.priors.mvvdm.cameras import camera_vectors
+from animate124.priors.text_to_image import TextToImage
+from animate124.priors.text_to_video import TextToVideo
+from animate124.zoo import data, diffusion, multiview_video, roles
+
+TEXT = "a red fox is jumping"
+
+
+@pytest.fixture(scope="module")
+def task(models):  # noqa: F811
+    wanted = zoo_models.settings("multi-view-video", batch=1)
+    return multiview_video.make_task(wanted, "cpu", models)
+
+
+def test_it_starts_as_the_text_to_video_model_on_every_view(models, task):  # noqa: F811
+    places = {"base": models / "text-to-image", "vae": models / "autoencoder"}
+    single = TextToVideo.load(models / "text-to-video", **places)
+    generator = torch.Generator().manual_seed(0)
+    x, t = torch.randn(1, 1, 5, 4, 16, 16, generator=generator), torch.tensor([400])
+    text = single.encode_text([TEXT])
+    camera, first = torch.randn(1, 1, 16), torch.randn(1, 1, 4, 16, 16)
+    with torch.no_grad():
+        found = task.network(x, t, text, camera, first=first)[:, 0]
+        expected = single._output(x[:, 0], t, text)
+    assert torch.allclose(found, expected, atol=2e-4 * float(expected.abs().max()))
+    assert all(name.startswith("unet.") for name in task.trained)
+    still = {name for name, _ in task.network.named_parameters()} - {
+        name.removeprefix("unet.") for name in task.trained
+    }
+    assert still and all(name.startswith(multiview_video.FROZEN) for name in still)
+
+
+def test_what_is_new_learns_faster(task):
+    rates = {}
+    for group in task.parameters():
+        for name, _ in group["params"]:
+            rates[name] = group["lr"]
+    assert rates.keys() == task.trained.keys()
+    usual = task.settings.lr
+    assert rates["unet.conv_out.weight"] == usual
+    fast = {name for name, rate in rates.items() if rate == 5 * usual}
+    assert "unet.camera_embedding.linear_1.weight" in fast and "unet.conv_in.weight" in fast
+    assert any("to_q_i2v" in name for name in fast) and any("mix_factor" in name for name in fast)
+
+
+def test_frame_0_is_clean_and_does_not_count(task, monkeypatch):
+    latents = torch.randn(1, 4, 8, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    camera = torch.zeros(1, 4, 16)
+    monkeypatch.setattr(task, "drawn", lambda step: (latents, [TEXT], camera))
+    seen = {}
+
+    def network(noisy, t, text, camera, *, first):
+        seen.update(noisy=noisy, first=first)
+        output = torch.zeros_like(noisy)
+        output[:, :, 0] = 1e3
+        return output
+
+    monkeypatch.setattr(task, "network", network)
+    target = task.noised(latents, 0)[2]
+    drops = []
+    for step in range(60):
+        loss = float(task.loss(step)["denoise"])
+        drops.append(bool((seen["first"] == 0).all()))
+        if not drops[-1]:
+            assert torch.equal(seen["noisy"][:, :, 0], latents[:, :, 0])
+            assert torch.equal(seen["first"], latents[:, :, 0])
+            if step == 0:
+                assert loss == pytest.approx(float(target[:, :, 1:].square().mean()), rel=1e-5)
+        else:  # then frame 0 is one like the others
+            assert loss > 1e4
+            assert torch.equal(seen["noisy"], task.noised(latents, step)[0])
+    assert 0 < sum(drops) < 12
+
+
+def test_views_cameras_and_sentences(task, monkeypatch):
+    asked = []
+
+    def look(clip, azimuth, elevation, times):
+        asked.append((azimuth, elevation, times, clip))
+        return zoo_models.painted(clip, azimuth, elevation, times)
+
+    monkeypatch.setattr(data, "look", look)
+    starts, rests = [], []
+    for step in range(40):
+        videos, texts, cameras = task.batch(step)
+        assert videos.shape[0] * videos.shape[1] == 4 and len(texts) == len(videos)
+        for k, (azimuth, elevation, times, _) in enumerate(asked):
+            gaps = np.diff(azimuth)
+            assert np.allclose(gaps % 90.0, 0.0) and (gaps > 0).all() and gaps.sum() < 300
+            assert len(set(elevation)) == 1 and -5 <= elevation[0] <= 35
+            expected = camera_vectors(torch.from_numpy(azimuth), torch.from_numpy(elevation))
+            assert torch.allclose(cameras[k], expected, atol=1e-6)
+            steps = np.diff(times) % 1.0
+            assert np.allclose(steps, 1 / 8) or np.allclose(steps, 1 / 16)
+            starts.append(bool(np.isclose(azimuth % 90.0, 0.0).any()))
+            rests.append(times[0] == 0.0)
+        asked.clear()
+    assert 0.3 < np.mean(starts) < 0.7 and 0.55 < np.mean(rests) < 0.95
+
+
+def test_export_goes_through_the_prior(models, task, tmp_path):  # noqa: F811
+    task = zoo_models.shuffled(
+        multiview_video.make_task(zoo_models.settings("multi-view-video", batch=1), "cpu", models)
+    )
+    roles.module_of("multi-view-video").export(task, tmp_path)
+    base = TextToImage.load(models / "text-to-image", vae=models / "autoencoder")
+    model = MultiViewVideo.load(tmp_path, base=base)
+    network = task.averaged()["unet"]
+    generator = torch.Generator().manual_seed(2)
+    views = torch.rand(4, 3, 64, 64, generator=generator)
+    angles = 90.0 * torch.arange(4), torch.full((4,), 15.0)
+    x, t = torch.randn(4, 8, 4, 16, 16, generator=generator), torch.tensor([700])
+    condition = model.condition(views, *angles, TEXT)
+    found = model.predict_pair(x, t, condition)[0]
+    first = task.encode(views)
+    given = torch.cat([first[:, None], x[:, 1:]], dim=1)[None]
+    with torch.no_grad():
+        states = diffusion.embed(task.tokenizer, task.text_encoder, [TEXT])
+        output = network(given, t, states, camera_vectors(*angles)[None], first=first[None])
+    power = model.schedule.alphas_cumprod[700]
+    expected = power.sqrt() * output + (1 - power).sqrt() * given
+    near = (found - expected[0])[:, 1:].abs().max()
+    assert near < 2e-3 * expected.abs().max()  # written in half precision
+    # Frame 0 and the cameras matter once weights are not fresh.
+    other = model.condition(1.0 - views, *angles, TEXT)
+    assert not torch.allclose(model.predict_pair(x, t, other)[0][:, 1:], found[:, 1:], atol=1e-3)
