@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import traceback
 
 # Importing the package has settled threads and malloc; nothing heavy is loaded before a command is.
@@ -16,10 +18,24 @@ def main() -> None:
     Status 0 success, 1 a bug (with traceback), 2 a fault the user can mend (one sentence), 128 + n
     stopped by signal n (130 for Ctrl-C).
     """
-    sys.exit(_guarded())
+    interrupt = _Interrupt()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, interrupt)
+    sys.exit(_guarded(interrupt))
 
 
-def _guarded() -> int:
+class _Interrupt:
+    """Ctrl-C as Python has it, and remembered: what is being imported may turn it into an error of
+    its own."""
+
+    came = False
+
+    def __call__(self, number: int, frame: object) -> None:
+        self.came = True
+        raise KeyboardInterrupt
+
+
+def _guarded(interrupt: _Interrupt) -> int:
     try:
         if complaints := runtime.problems():
             raise UserError(complaints[0])
@@ -29,9 +45,10 @@ def _guarded() -> int:
     except UserError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        print("stopped.", file=sys.stderr)
-        return 130
+        return _stopped()
     except Exception as error:
+        if interrupt.came:
+            return _stopped()
         if remedy := _memory_remedy(error):
             return _fail(remedy)
         traceback.print_exc()
@@ -42,6 +59,11 @@ def _guarded() -> int:
         )
         return 1
     return 0
+
+
+def _stopped() -> int:
+    print("stopped.", file=sys.stderr)
+    return 130
 
 
 def _fail(sentence: str) -> int:

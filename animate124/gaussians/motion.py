@@ -131,11 +131,9 @@ class Motion(nn.Module):
         moved = (matrix.unflatten(-1, (3, 3)) * rest[:, None, :]).sum(-1) + offset
         return moved, normalize(turn + _identity(turn), dim=-1), growth
 
-    def start_from(self, key: int, other: int) -> None:
-        """Let frame `key` begin where frame `other` is; only what is stored by frames follows."""
-        for table in (self.local, self.whole):
-            if isinstance(table, Keys):
-                table.start_from(key, other)
+    def tables(self) -> list[Keys]:
+        """What is stored by frames: both, one or none of the local motion and the whole's."""
+        return [t for t in (self.local, self.whole) if isinstance(t, Keys)]
 
 
 def amplitude(rest: Tensor, moved: Tensor) -> Tensor:

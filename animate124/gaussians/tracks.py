@@ -69,9 +69,13 @@ class Keys(nn.Module):
         return torch.cat([value[:, :a], turn, value[:, b:]], -1)
 
     @torch.no_grad()
-    def start_from(self, key: int, other: int) -> None:
-        """Give key `key` the values of key `other`."""
-        self.keys[key - 1].copy_(self.key(other))
+    def reverse(self) -> None:
+        """Turn every key round: away from rest the other way, and quaternions to their inverses."""
+        for key in self.keys:
+            same = key.clone()
+            key.neg_()
+            if self.turn is not None:
+                key[:, self.turn] = same[:, self.turn]
 
 
 class HexPlanes(nn.Module):

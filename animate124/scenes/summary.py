@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from animate124.media.files import write_json, write_text
 from animate124.scenes.chain import ROUTES, way_of
 
+_ROOM = 1 << 20  # bytes: with less a disk is as good as full
 COLUMNS = ("scene", "status", "stage", "why", "verdict", "seconds")
 
 
@@ -70,12 +72,19 @@ def _reason(log: Path) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [number for number, line in enumerate(lines) if line.startswith("error: ")]
     if not told:
-        said = lines[-1] if lines else f"it left no message; see {log}"
+        said = lines[-1] if lines else _silence(log)
     elif "This is a bug" in lines[told[-1]] and told[-1]:
         said = f"{lines[told[-1] - 1]} (a bug; see {log})"  # the exception stands before
     else:
         said = lines[told[-1]].removeprefix("error: ")
     return said.replace("\t", " ")
+
+
+def _silence(log: Path) -> str:
+    """Why a log may be empty: a full disk takes no message either."""
+    if shutil.disk_usage(log.parent).free < _ROOM:
+        return "its disk is full: make room on it, or keep results elsewhere"
+    return f"it left no message; see {log}"
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -23,7 +23,11 @@ class IntakeSettings(Settings):
         le=360,
     )
     radius: float = setting(
-        0.62, "Radius of the sphere around the result", "world units", gt=0, le=0.75
+        0.54,
+        "Radius of the sphere around the result (the toybox characters')",
+        "world units",
+        gt=0,
+        le=0.75,
     )
     max_triangles: int = setting(
         500_000, "Most triangles an asset may have", "triangles", ge=1, le=20_000_000

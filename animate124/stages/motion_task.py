@@ -32,6 +32,7 @@ class MotionTask(Task):
     """
 
     follows = True
+    coarse = 0  # how many of the finest sizes are not looked at now
 
     def __init__(
         self,
@@ -56,14 +57,16 @@ class MotionTask(Task):
         """The cloud at rest as it looks now, without gradients."""
         raise NotImplementedError
 
-    def motion_groups(self, lr: float, lr_planes: float) -> list[dict]:
-        """Parameter groups of the motion; the heads of hex-planes have a tenth of lr_planes."""
+    def motion_groups(self, lr: float, lr_planes: float, lr_whole: float) -> list[dict]:
+        """Parameter groups of the motion: of nodes' keys (or hex-planes, whose heads have a tenth),
+        and of the whole, as a share of lr."""
         rates: dict[float, list[tuple[str, Tensor]]] = {}
         for prefix in ("local", "whole"):
             module = getattr(self.motion, prefix)
             for name, parameter in [] if module is None else module.named_parameters():
                 rate = lr if isinstance(module, Keys) else lr_planes
-                rate = rate / 10 if name.startswith("heads.") else rate
+                rate *= 0.1 if name.startswith("heads.") else 1.0
+                rate = lr * lr_whole if prefix == "whole" else rate
                 rates.setdefault(rate, []).append((f"{prefix}.{name}", parameter))
         return [self.group(named, rate) for rate, named in rates.items()]
 
@@ -88,17 +91,23 @@ class MotionTask(Task):
         return self.compared(images, self.clips[:, frames].flatten(0, 1))
 
     def compared(self, images: Tensor, truth: Tensor) -> dict[str, Tensor]:
-        """Squared errors of images [B, S, S, 5] at several sizes: small ones see far motions."""
+        """Terms rgb and mask of images [B, S, S, 5] and truth [B, 4, S, S]."""
         away = images[..., :4].permute(0, 3, 1, 2) - truth
-        rgb, mask = away.new_zeros(()), away.new_zeros(())
+        rgb, mask = self.squares(away)[self.coarse :].sum(0).mean(0)
+        return {"rgb": self.weights.rgb * rgb, "mask": self.weights.mask * mask}
+
+    def squares(self, away: Tensor) -> Tensor:
+        """Mean squares of differences [B, 4, S, S] by size: [levels, B, 2], colour and coverage.
+        Small sizes see far motions."""
+        found = []
         for level in range(self.weights.levels):
             if level:
                 if min(away.shape[-2:]) < 2:
                     break
                 away = avg_pool2d(away, 2)
-            rgb = rgb + away[:, :3].square().mean()
-            mask = mask + away[:, 3].square().mean()
-        return {"rgb": self.weights.rgb * rgb, "mask": self.weights.mask * mask}
+            square = away.square().mean((2, 3))
+            found.append(torch.stack([square[:, :3].mean(1), square[:, 3]], 1))
+        return torch.stack(found)
 
     def stiffness(self, parts: Parts) -> Tensor:
         """ARAP energy of the moments that `parts` (`Motion.parts`) are of; a scalar."""

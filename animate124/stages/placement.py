@@ -104,14 +104,14 @@ def enclosing_sphere(points: np.ndarray) -> tuple[np.ndarray, float]:
     Bădoiu and Clarkson 2003, on the points that lie outermost in some direction.
     """
     points = np.asarray(points, float)
-    k = np.arange(512) + 0.5
+    k = np.arange(256) + 0.5
     up = 1.0 - 2.0 * k / len(k)
     turn = k * np.pi * (3.0 - np.sqrt(5.0))
     ring = np.sqrt(1.0 - up * up)
-    directions = np.stack([ring * np.cos(turn), up, ring * np.sin(turn)])
+    directions = np.stack([ring * np.cos(turn), up, ring * np.sin(turn)], axis=1)
     middle = (points.min(0) + points.max(0)) / 2
-    outermost = np.unique(((points - middle) @ directions).argmax(0))
-    outer = points[outermost]
+    around = np.ascontiguousarray((points - middle).T)
+    outer = points[np.unique([int((d @ around).argmax()) for d in directions])]
     centre = middle
     best, smallest = middle, np.inf
     for i in range(400):

@@ -63,7 +63,8 @@ class PolishTask(MotionTask):
         return self.rest
 
     def parameters(self) -> list[dict]:
-        return self.motion_groups(self.settings.lr, self.settings.lr_planes)
+        settings = self.settings
+        return self.motion_groups(settings.lr, settings.lr_planes, settings.lr_whole)
 
     def lr_scale(self, step: int) -> float:
         return self.settings.lr_end ** (step / max(self.train.steps, 1))

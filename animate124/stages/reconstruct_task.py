@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,7 @@ from animate124.gaussians.appearance import Appearance
 from animate124.gaussians.cloud import Cloud
 from animate124.gaussians.motion import Motion, bind
 from animate124.geometry.cameras import Cameras
-from animate124.render.splat import rest_state, splat_images
+from animate124.render.splat import State, rest_state, splat_images
 from animate124.settings.reconstruct import ReconstructSettings
 from animate124.stages.motion_task import MotionTask
 
@@ -49,7 +51,7 @@ class ReconstructTask(MotionTask):
         settings = self.settings
         looks = [(f"appearance.{n}", p) for n, p in self.appearance.named_parameters()]
         first = self.group(looks, settings.appearance_lr)
-        return [first, *self.motion_groups(settings.lr, settings.lr_planes)]
+        return [first, *self.motion_groups(settings.lr, settings.lr_planes, settings.lr_whole)]
 
     def _phase(self, step: int) -> tuple[int, int]:
         """How far the present phase (looks, then motion) is, and how many steps it has."""
@@ -71,8 +73,52 @@ class ReconstructTask(MotionTask):
 
     def before_step(self, step: int) -> None:
         new = range(self.joined(step - 1) if step else 0, self.joined(step))
-        for frame, neighbour in (self.order[k] for k in new):
-            self.motion.start_from(frame, neighbour)
+        for k in new:
+            frame, among = self.order[k], [0, *self.order[:k]]
+            self.rematch([frame], among, 1.0)
+        done, steps = self._phase(step)
+        joining = 0 < self.joined(step) < len(self.order)
+        self.coarse = min(self.settings.coarse, self.weights.levels - 1) if joining else 0
+        if step >= self.settings.appearance and done in self._chances(steps):
+            self.rematch(self.order, [0, *self.order], self.settings.better)
+
+    def _chances(self, steps: int) -> set[int]:
+        """Steps of the motion's phase at which frames may begin anew: when all have joined, and
+        half way from there to the end."""
+        span = self.settings.reveal
+        return {int(share * steps) for share in (span, (1 + span) / 2) if 0 < share < 1}
+
+    @torch.no_grad()
+    def rematch(self, frames: list[int], among: list[int], better: float) -> None:
+        """Give each of `frames` the pose, or the reverse of the pose, of one of `among`, if that
+        shows the frame with less than `better` times the error of its own.
+
+        A step follows its gradient only as far as pictures overlap. What a swing does on one side
+        it often does on the other, and most poses are near one that was found already.
+        """
+        if not self.motion.tables():
+            return
+        turned = copy.deepcopy(self.motion)
+        for table in turned.tables():
+            table.reverse()
+        poses = sorted({*frames, *among})
+        states = [m.frames(self.cloud(), self.times[poses]) for m in (self.motion, turned)]
+        errors = self._errors(tuple(map(torch.cat, zip(*states, strict=True))), frames)
+        found = {p: k for k, p in enumerate(poses)}
+        allowed = torch.full((2 * len(poses),), torch.inf)
+        for p in among:
+            allowed[[found[p], found[p] + len(poses)]] = 0.0
+        sources = [self.motion, turned]
+        taken = []
+        for row, frame in zip(errors.cpu(), frames, strict=True):
+            best = int((row + allowed).argmin())
+            if row[best] < better * row[found[frame]]:
+                tables = sources[best // len(poses)].tables()
+                pose = poses[best % len(poses)]
+                taken.append((frame, [t.key(pose).clone() for t in tables]))
+        for frame, values in taken:
+            for table, value in zip(self.motion.tables(), values, strict=True):
+                table.keys[frame - 1].copy_(value)
 
     def loss(self, step: int) -> dict[str, Tensor]:
         if step < self.settings.appearance:
@@ -83,12 +129,27 @@ class ReconstructTask(MotionTask):
 
     def _chosen(self, step: int) -> Tensor:
         """Frames of this step: while frames still join the newest, and others at random."""
-        joined = torch.tensor([frame for frame, _ in self.order[: self.joined(step)]])
+        joined = torch.tensor(self.order[: self.joined(step)])
         drawn = torch.randperm(len(joined), generator=self.generator("frames", step))
         if len(joined) < len(self.order):
             newest = len(joined) - 1
             drawn = torch.cat([drawn.new_tensor([newest]), drawn[drawn != newest]])
         return joined[drawn[: self.settings.frames_per_step]]
+
+    def _errors(self, state: State, frames: list[int]) -> Tensor:
+        """How far each state [M, N, ...] is from each of `frames` [n], in all views: [n, M]."""
+        views, count = len(self.cameras), len(state[0])
+        source = torch.arange(count, device=self.device).repeat(views)
+        chosen = torch.arange(views, device=self.device).repeat_interleave(count)
+        images = splat_images(self.cloud(), state, source, self.cameras[chosen])
+        images = images[..., :4].permute(0, 3, 1, 2).unflatten(0, (views, count))
+        weights = images.new_tensor([self.weights.rgb, self.weights.mask])
+        rows = []
+        for frame in frames:
+            away = images - self.clips[:, frame, None]
+            squares = self.squares(away.flatten(0, 1)).sum(0).unflatten(0, (views, count))
+            rows.append(squares.mean(0) @ weights)
+        return torch.stack(rows)
 
     def _looks(self) -> dict[str, Tensor]:
         cloud = self.appearance.cloud()
@@ -98,14 +159,10 @@ class ReconstructTask(MotionTask):
         return terms | {"keep": self.settings.keep * self.appearance.change()}
 
 
-def joining_order(count: int, loop: bool) -> list[tuple[int, int]]:
-    """Frames 1 to count − 1 in the order in which they join, each with the neighbour it starts
-    from: outwards from frame 0, in a loop on both sides of it."""
+def joining_order(count: int, loop: bool) -> list[int]:
+    """Frames 1 to count − 1 in the order in which they join: outwards from frame 0, in a loop on
+    both sides of it."""
     if not loop:
-        return [(k, k - 1) for k in range(1, count)]
-    order: list[tuple[int, int]] = []
-    for k in range(1, count // 2 + 1):
-        order.append((k, k - 1))
-        if count - k > k:
-            order.append((count - k, (count - k + 1) % count))
-    return order
+        return list(range(1, count))
+    pairs = [(k, count - k) for k in range(1, count // 2 + 1)]
+    return [frame for pair in pairs for frame in dict.fromkeys(pair)]

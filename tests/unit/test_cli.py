@@ -1,6 +1,7 @@
 """The command line: fast help, and exit statuses and sentences for every kind of failure."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -136,3 +137,20 @@ def test_a_bad_environment_stops_training_too(monkeypatch, tmp_path):
     monkeypatch.setattr(runtime._state, "problems", ["OMP_NUM_THREADS='x' is not a number."])
     with pytest.raises(UserError, match="is not a number"):
         training.run(Tiny(), TrainSettings(steps=1), tmp_path, "x")
+
+
+def test_ctrl_c_that_an_import_turned_into_an_error_still_stops(monkeypatch, capsys):
+    def importing():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            raise RuntimeError("failed to import a module") from None
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(cli, "app", importing)
+    try:
+        with pytest.raises(SystemExit) as stopped:
+            entry.main()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stopped.value.code == 130 and capsys.readouterr().err == "stopped.\n"

@@ -20,7 +20,7 @@ from animate124.stages.asset import open_asset, pictures
 from animate124.stages.intake import intake
 from animate124.stages.placement import enclosing_sphere, place, read_placement
 
-SCALE = 0.62 / tiny_asset.HALF_DIAGONAL
+SCALE = 0.54 / tiny_asset.HALF_DIAGONAL
 WRITERS = {"glb": tiny_asset.write_glb, "obj": tiny_asset.write_obj, "ply": tiny_asset.write_ply}
 
 
@@ -46,10 +46,10 @@ def test_a_box_of_every_format(tmp_path, issues, suffix):
     source = WRITERS[suffix](tmp_path / f"box.{suffix}")
     record, (part,) = taken(tmp_path, source)
     assert_clean(issues(tmp_path / "out" / "asset.glb"))
-    # The middle goes to the origin, the half diagonal to 0.62; axes stay.
+    # The middle goes to the origin, the half diagonal to 0.54; axes stay.
     np.testing.assert_allclose(np.ptp(part.vertices, axis=0), tiny_asset.SIZE * SCALE, atol=1e-3)
-    np.testing.assert_allclose(np.linalg.norm(part.vertices, axis=1), np.full(24, 0.62), atol=2e-3)
-    assert np.linalg.norm(part.vertices, axis=1).max() == pytest.approx(0.62, abs=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(part.vertices, axis=1), np.full(24, 0.54), atol=2e-3)
+    assert np.linalg.norm(part.vertices, axis=1).max() == pytest.approx(0.54, abs=1e-6)
     counts = record["counts"]
     assert (counts["vertices"], counts["welded_vertices"], counts["triangles"]) == (24, 8, 12)
     assert record["kind"] == "mesh" and record["up"] == "y"
@@ -166,7 +166,7 @@ def test_the_sphere_around_points():
     np.testing.assert_allclose(centre, [1, 2, 3], atol=0.03)
     assert 3.0 - 1e-9 <= radius < 3.02
     with pytest.raises(ValueError, match="no extent"):
-        place(np.ones((5, 3)), "y", 0.0, 0.62)
+        place(np.ones((5, 3)), "y", 0.0, 0.54)
 
 
 def test_the_command(tmp_path, animate124, capsys):

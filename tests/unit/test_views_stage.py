@@ -39,7 +39,7 @@ def test_four_views_of_a_box(taken, tmp_path):
         np.testing.assert_allclose(image[16, 16, :3] * 255, tiny_asset.COLOURS[side], atol=1)
         assert image[16, 16, 3] == 1 and image[0, 0, 3] == 0
     # The front is seen 4 wide and 2 high, the side 1 wide; each from 2.2 less half its own depth.
-    scale = 0.62 / tiny_asset.HALF_DIAGONAL
+    scale = 0.54 / tiny_asset.HALF_DIAGONAL
     for image, width, depth in ((seen[0], 4.0, 1.0), (seen[1], 1.0, 4.0)):
         distance = DEFAULT_RADIUS - depth * scale / 2
         pixels = width * scale / (2 * distance * np.tan(np.radians(DEFAULT_FOV_Y / 2)) / 32)
@@ -59,7 +59,7 @@ def test_four_views_of_a_box(taken, tmp_path):
 
 def test_the_sphere_of_intake_fits_into_every_picture():
     reach = np.sin(np.radians(DEFAULT_FOV_Y / 2)) * DEFAULT_RADIUS  # touches the frustum's sides
-    assert reach > 0.75 > 0.62
+    assert reach > 0.75 > 0.54
 
 
 def test_studio_light_and_gaussians(taken, tmp_path):

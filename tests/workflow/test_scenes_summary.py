@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 from animate124.scenes.chain import ROUTES
 from animate124.scenes.summary import describe, outcome, summarise
@@ -75,3 +76,10 @@ def test_the_command_of_the_workflow(tmp_path):
     )
     assert run.stdout == "1 of 1 scenes are done.\n"
     assert (tmp_path / "summary.tsv").is_file()
+
+
+def test_an_empty_log_on_a_full_disk(tmp_path, monkeypatch):
+    (tmp_path / "a" / "logs").mkdir(parents=True)
+    (tmp_path / "a" / "logs" / "preprocess.log").touch()
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=4096))
+    assert outcome(tmp_path / "a")["why"].startswith("its disk is full: make room")
