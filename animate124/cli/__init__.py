@@ -21,6 +21,7 @@ from animate124.cli import (
     generate,
     intake,
     invert,
+    mvvideo,
     polish,
     preprocess,
     priors,
@@ -71,6 +72,7 @@ app.command("static")(fields.static)
 app.command("dynamic")(fields.dynamic)
 app.command("refine")(fields.refine)
 app.add_typer(zoo.app, name="zoo")
+app.add_typer(mvvideo.app, name="mvvideo")
 app.command("render")(render.render)
 app.command("export")(export.export)
 app.command("evaluate")(evaluate.evaluate)

@@ -21,7 +21,7 @@ from animate124.gaussians.turns import less_identity, multiply
 from animate124.settings.reconstruct import MotionSettings
 
 # Channels of local motion: shift (3), quaternion less the identity (4), growth of log scales (1).
-LOCAL, WHOLE = (3, 4, 1), (3, 4)
+LOCAL = (3, 4, 1)
 TURN = 3
 
 
@@ -80,7 +80,8 @@ class Motion(nn.Module):
             levels = coarse, (2 * settings.cells, frames)
             generator = generator or torch.Generator().manual_seed(0)
             self.local = HexPlanes(self.points.cpu(), LOCAL, loop, levels, generator)
-        self.whole = Keys(frames, 1, sum(WHOLE), loop, TURN) if settings.whole else None
+        self.shift = Keys(frames, 1, 3, loop) if settings.whole else None
+        self.turn = Keys(frames, 1, 4, loop, turn=0) if settings.whole else None
         self.to(self.points.device)
 
     def times(self) -> Tensor:
@@ -91,20 +92,33 @@ class Motion(nn.Module):
         """Local shifts [T, P, 3], unit quaternions [T, P, 4] and growths [T, P, 1]."""
         return _parts(self.local(times))
 
+    def whole(self, times: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Shifts [T, 1, 3] and unit quaternions [T, 1, 4] of the whole; None where it has none."""
+        if self.turn is None:
+            return None
+        raw = self.turn(times)
+        return self.shift(times), normalize(raw + _identity(raw), dim=-1)
+
     def frames(
-        self, cloud: Cloud, times: Tensor, parts: tuple[Tensor, Tensor, Tensor] | None = None
+        self,
+        cloud: Cloud,
+        times: Tensor,
+        parts: tuple[Tensor, Tensor, Tensor] | None = None,
+        whole: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Positions [T, N, 3], rotations [T, N, 4] and scales [T, N, 3] at times [T] in [0, 1].
 
-        parts: those of the same times, if they are known already.
+        parts: those of the same times, if they are known already. whole: another motion of the
+        whole than its own.
         """
         shift, turn, growth = self.parts(times) if parts is None else parts
         rest = cloud.positions
         if self.settings.carrier == "nodes":
             shift, turn, growth = self._carried(rest, shift, turn, growth)
         positions, rotations = rest + shift, turn
-        if self.whole is not None:
-            shift, turn, _ = _parts(self.whole(times))  # [T, 1, ...]
+        whole = self.whole(times) if whole is None else whole
+        if whole is not None:
+            shift, turn = whole
             about = positions - self.centre
             moved = torch.einsum("tij,tnj->tni", less_identity(turn[:, 0]), about)
             positions = positions + moved + shift
@@ -132,8 +146,13 @@ class Motion(nn.Module):
         return moved, normalize(turn + _identity(turn), dim=-1), growth
 
     def tables(self) -> list[Keys]:
-        """What is stored by frames: both, one or none of the local motion and the whole's."""
-        return [t for t in (self.local, self.whole) if isinstance(t, Keys)]
+        """What is stored by frames: the local motion unless it is on hex-planes, the whole's."""
+        return [t for t in (self.local, self.shift, self.turn) if isinstance(t, Keys)]
+
+    @torch.no_grad()
+    def set_turn(self, frame: int, quaternion: Tensor) -> None:
+        """Let the whole be turned by a unit quaternion [4] at a frame > 0."""
+        self.turn.keys[frame - 1].copy_(quaternion - _identity(quaternion))
 
 
 def amplitude(rest: Tensor, moved: Tensor) -> Tensor:

@@ -43,7 +43,7 @@ class PolishSettings(Settings):
     lr_planes: float = setting(
         0.002, "Learning rate of hex-planes; their heads have a tenth", None, gt=0
     )
-    lr_whole: float = setting(0.3, "Share of lr for turns and shifts of the whole", None, gt=0)
+    lr_turn: float = setting(0.1, "Share of lr for turns of the whole", None, gt=0)
     lr_end: float = setting(0.2, "Share of the learning rate left at the end", None, gt=0, le=1)
     fit: FitWeights = FitWeights()
     train: TrainSettings = TrainSettings(steps=60, preview_every=30)

@@ -57,9 +57,6 @@ class ReconstructSettings(Settings):
     reveal: float = setting(
         0.5, "Part of the steps in which the frames join, one by one", None, ge=0, le=1
     )
-    coarse: int = setting(
-        2, "Finest sizes that are left out while frames still join", "sizes", ge=0, le=7
-    )
     better: float = setting(
         0.7, "A frame begins anew at another's pose where this leaves less of its error", None,
         ge=0, le=1,
@@ -68,7 +65,7 @@ class ReconstructSettings(Settings):
     lr_planes: float = setting(
         0.01, "Learning rate of hex-planes; their heads have a tenth", None, gt=0
     )
-    lr_whole: float = setting(0.3, "Share of lr for turns and shifts of the whole", None, gt=0)
+    lr_turn: float = setting(0.1, "Share of lr for turns of the whole", None, gt=0)
     lr_end: float = setting(0.1, "Share of the learning rate left at the end", None, gt=0, le=1)
     fit: FitWeights = FitWeights()
     motion: MotionSettings = MotionSettings()

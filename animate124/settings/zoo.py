@@ -30,4 +30,9 @@ class ZooSettings(Settings):
     start: Literal["fresh", "shipped"] = setting(
         "fresh", "Begin with random weights or with those that are shipped", None
     )
+    data: str = setting(
+        "",
+        "Folder of `animate124 mvvideo build` to train on (multi-view-video alone; empty: toybox)",
+        None,
+    )
     train: TrainSettings = TrainSettings(steps=5000, checkpoint_seconds=120, preview_every=500)

@@ -6,7 +6,6 @@ every vertex by itself, splits seams open and leaves the normals behind (spec §
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,6 @@ from animate124.media.glb import (
     write_morphs,
     write_static,
 )
-from animate124.media.glb.model import Model
 from animate124.media.images import contact_sheet, write_png
 from animate124.render.mesh import prepare, render_mesh
 from animate124.settings.animate_mesh import AnimateMeshSettings
@@ -35,6 +33,7 @@ from animate124.stages.animate_mesh_check import stacked, statistics
 from animate124.stages.animate_mesh_motion import FoundMotion, read_motion
 from animate124.stages.asset import open_asset
 from animate124.stages.finished import alone
+from animate124.stages.moving_mesh import in_our_world
 from animate124.stages.outputs import (
     RECORD,
     Stopwatch,
@@ -192,13 +191,7 @@ def _write(
 
 def _decoded(path: Path, found: FoundMotion) -> list[tuple[MeshPart, ...]]:
     """The parts of the file in our world at every moment, as any reader finds them."""
-    model = read(path)
-    # What leads back to the asset's own world is not what is measured.
-    nodes = tuple(
-        replace(n, translation=(0, 0, 0), rotation=(0, 0, 0, 1), scale=(1, 1, 1))
-        for n in model.nodes
-    )
-    still = Model(nodes, model.animations)
+    still = in_our_world(read(path))
     times = (np.arange(len(found.times)) / found.fps).astype(np.float32)  # as they are stored
     return [posed_parts(still, float(t)) for t in times]
 

@@ -26,10 +26,12 @@ from animate124.stages.outputs import FIELD, read_record
 class Finished(ABC):
     """A scene with what it takes to render it.
 
-    moments: key moments that its motion is made of (1: it stands still). loop: whether its time is
-    periodic. elevation: of the reference view, degrees; its azimuth is 0. record: the stage's.
+    path: its file. moments: key moments that its motion is made of (1: it stands still). loop:
+    whether its time is periodic. elevation: of the reference view, degrees; its azimuth is 0.
+    record: the stage's record.
     """
 
+    path: Path
     moments: int
     loop: bool
     elevation: float

@@ -50,6 +50,7 @@ def open_cloud(folder: Path, device: str = "cpu") -> FinishedCloud:
     path = need_file(folder / CLOUD, "run `animate124 reconstruct` into it first")
     cloud, motion = store.load(path, device)
     return FinishedCloud(
+        path=path,
         cloud=cloud,
         motion=motion.to(device),
         moments=motion.keyframes,

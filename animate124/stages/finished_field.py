@@ -64,6 +64,7 @@ def open_field(folder: Path, device: str = "cpu") -> FinishedField:
     )
     field, occupancy = load_field(path, device)
     return FinishedField(
+        path=path,
         field=field,
         occupancy=occupancy,
         step=stored_settings(path).step,

@@ -76,6 +76,7 @@ def open_mesh(folder: Path, device: str = "cpu") -> FinishedMesh:
     frames, fps, loop = int(record["frames"]), float(record["fps"]), bool(record["loop"])
     elevation, light = _looked_at(folder.parent / "views")
     return FinishedMesh(
+        path=path,
         model=model,
         scene=prepare(posed_parts(model)),
         seconds=(frames if loop else max(frames - 1, 1)) / fps,

@@ -32,7 +32,6 @@ class MotionTask(Task):
     """
 
     follows = True
-    coarse = 0  # how many of the finest sizes are not looked at now
 
     def __init__(
         self,
@@ -57,16 +56,16 @@ class MotionTask(Task):
         """The cloud at rest as it looks now, without gradients."""
         raise NotImplementedError
 
-    def motion_groups(self, lr: float, lr_planes: float, lr_whole: float) -> list[dict]:
-        """Parameter groups of the motion: of nodes' keys (or hex-planes, whose heads have a tenth),
-        and of the whole, as a share of lr."""
+    def motion_groups(self, lr: float, lr_planes: float, lr_turn: float) -> list[dict]:
+        """Parameter groups: nodes' keys and the whole's shift at lr, hex-planes at lr_planes with
+        their heads at a tenth of it, and the whole's turn at lr · lr_turn."""
         rates: dict[float, list[tuple[str, Tensor]]] = {}
-        for prefix in ("local", "whole"):
+        for prefix in ("local", "shift", "turn"):
             module = getattr(self.motion, prefix)
             for name, parameter in [] if module is None else module.named_parameters():
                 rate = lr if isinstance(module, Keys) else lr_planes
+                rate *= lr_turn if prefix == "turn" else 1.0
                 rate *= 0.1 if name.startswith("heads.") else 1.0
-                rate = lr * lr_whole if prefix == "whole" else rate
                 rates.setdefault(rate, []).append((f"{prefix}.{name}", parameter))
         return [self.group(named, rate) for rate, named in rates.items()]
 
@@ -93,7 +92,7 @@ class MotionTask(Task):
     def compared(self, images: Tensor, truth: Tensor) -> dict[str, Tensor]:
         """Terms rgb and mask of images [B, S, S, 5] and truth [B, 4, S, S]."""
         away = images[..., :4].permute(0, 3, 1, 2) - truth
-        rgb, mask = self.squares(away)[self.coarse :].sum(0).mean(0)
+        rgb, mask = self.squares(away).sum(0).mean(0)
         return {"rgb": self.weights.rgb * rgb, "mask": self.weights.mask * mask}
 
     def squares(self, away: Tensor) -> Tensor:

@@ -64,7 +64,7 @@ class PolishTask(MotionTask):
 
     def parameters(self) -> list[dict]:
         settings = self.settings
-        return self.motion_groups(settings.lr, settings.lr_planes, settings.lr_whole)
+        return self.motion_groups(settings.lr, settings.lr_planes, settings.lr_turn)
 
     def lr_scale(self, step: int) -> float:
         return self.settings.lr_end ** (step / max(self.train.steps, 1))

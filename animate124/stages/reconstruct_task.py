@@ -11,10 +11,26 @@ from animate124 import runtime
 from animate124.gaussians.appearance import Appearance
 from animate124.gaussians.cloud import Cloud
 from animate124.gaussians.motion import Motion, bind
+from animate124.gaussians.turns import multiply
 from animate124.geometry.cameras import Cameras
 from animate124.render.splat import State, rest_state, splat_images
 from animate124.settings.reconstruct import ReconstructSettings
 from animate124.stages.motion_task import MotionTask
+
+
+_ANGLES = (30.0, -30.0, 60.0, -60.0, 90.0, -90.0, 135.0, -135.0, 180.0)  # degrees
+
+
+def _axis_turns() -> Tensor:
+    """Quaternions [28, 4]: none, and all angles about each of the world's axes."""
+    half = torch.deg2rad(torch.tensor(_ANGLES)) / 2
+    turns = [torch.tensor([[1.0, 0.0, 0.0, 0.0]])]
+    for axis in torch.eye(3):
+        turns.append(torch.cat([half.cos()[:, None], half.sin()[:, None] * axis], 1))
+    return torch.cat(turns)
+
+
+_TURNS = _axis_turns()
 
 
 class ReconstructTask(MotionTask):
@@ -51,7 +67,7 @@ class ReconstructTask(MotionTask):
         settings = self.settings
         looks = [(f"appearance.{n}", p) for n, p in self.appearance.named_parameters()]
         first = self.group(looks, settings.appearance_lr)
-        return [first, *self.motion_groups(settings.lr, settings.lr_planes, settings.lr_whole)]
+        return [first, *self.motion_groups(settings.lr, settings.lr_planes, settings.lr_turn)]
 
     def _phase(self, step: int) -> tuple[int, int]:
         """How far the present phase (looks, then motion) is, and how many steps it has."""
@@ -76,9 +92,8 @@ class ReconstructTask(MotionTask):
         for k in new:
             frame, among = self.order[k], [0, *self.order[:k]]
             self.rematch([frame], among, 1.0)
+            self.search_turn(frame)
         done, steps = self._phase(step)
-        joining = 0 < self.joined(step) < len(self.order)
-        self.coarse = min(self.settings.coarse, self.weights.levels - 1) if joining else 0
         if step >= self.settings.appearance and done in self._chances(steps):
             self.rematch(self.order, [0, *self.order], self.settings.better)
 
@@ -119,6 +134,24 @@ class ReconstructTask(MotionTask):
         for frame, values in taken:
             for table, value in zip(self.motion.tables(), values, strict=True):
                 table.keys[frame - 1].copy_(value)
+
+    @torch.no_grad()
+    def search_turn(self, frame: int) -> None:
+        """Turn the whole at `frame` about a world axis, where that leaves less than `better` times
+        the error: a spin takes steps that are too long for a gradient."""
+        if self.motion.turn is None:
+            return
+        time = self.times[[frame]]
+        shift, turn = self.motion.whole(time)
+        turns = multiply(_TURNS.to(turn)[:, None], turn)  # [C, 1, 4]; the first is as it is
+        count = len(turns)
+        parts = tuple(p.expand(count, -1, -1) for p in self.motion.parts(time))
+        whole = shift.expand(count, 1, 3), turns
+        state = self.motion.frames(self.cloud(), time, parts, whole)
+        errors = self._errors(state, [frame])[0]
+        best = int(errors.argmin())
+        if errors[best] < self.settings.better * errors[0]:
+            self.motion.set_turn(frame, turns[best, 0])
 
     def loss(self, step: int) -> dict[str, Tensor]:
         if step < self.settings.appearance:

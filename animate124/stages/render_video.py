@@ -23,7 +23,6 @@ from animate124.progress import Display
 from animate124.settings.render import RenderSettings
 from animate124.stages.finished import Finished, alone, open_scene
 from animate124.stages.outputs import (
-    FIELD,
     RECORD,
     Stopwatch,
     check_target,
@@ -76,7 +75,7 @@ def render(
                 settings,
                 watch,
                 device,
-                inputs={"field": folder / FIELD},
+                inputs={"scene": scene.path},
                 frames=studio.done,
                 milliseconds_per_frame=round(1000 * spent, 2),
                 elevation=scene.elevation,

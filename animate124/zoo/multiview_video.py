@@ -44,6 +44,7 @@ from animate124.zoo.diffusion import (
     scheduler,
     seeded,
 )
+from animate124.zoo.mvvideo_data import MultiViewClips
 from animate124.zoo.text_to_image import HEADS, TEXT_WIDTH
 
 ROLE = "multi-view-video"
@@ -98,6 +99,8 @@ class MultiViewVideoTask(DiffusionTask):
         super().__init__(ROLE, settings, {"unet": network}, device, models)
         self.network, self.tokenizer = network, tokenizer
         self.text_encoder = text_encoder.to(device)
+        folder = settings.data
+        self.clips = MultiViewClips(Path(folder), VIEWS, FRAMES, data.SIZE) if folder else None
 
     def parameters(self) -> list[dict[str, Any]]:
         """What neither network brought starts at nothing and learns faster."""
@@ -139,6 +142,8 @@ class MultiViewVideoTask(DiffusionTask):
     def batch(self, step: int) -> tuple[Tensor, list[str], Tensor]:
         """Videos [B, n, F, 3, H, W] on white, sentences and cameras [B, n, 16]."""
         rng = data.stream(self.seed, self.name, "data", step)
+        if self.clips is not None:
+            return self._stored(rng, self.clips)
         videos, texts, cameras = [], [], []
         # Half the views of twice as many objects cost the same and teach motion as well.
         views = VIEWS if rng.random() < _ALL_VIEWS else VIEWS // 2
@@ -151,6 +156,17 @@ class MultiViewVideoTask(DiffusionTask):
             texts.append(prompt(rng, clip))
             cameras.append(camera_vectors(sight.azimuth, sight.elevation))
         return torch.stack(videos), texts, torch.stack(cameras)
+
+    def _stored(
+        self, rng: np.random.Generator, clips: MultiViewClips
+    ) -> tuple[Tensor, list[str], Tensor]:
+        """As `batch`, of a dataset on disk."""
+        shots = [clips.draw(rng) for _ in range(self.settings.batch)]
+        return (
+            torch.stack([data.over(shot.rgba) for shot in shots]),
+            ["" if rng.random() < DROPPED else shot.caption for shot in shots],
+            torch.stack([camera_vectors(shot.azimuth, shot.elevation) for shot in shots]),
+        )
 
 
 def view_angles(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -6,6 +6,7 @@ import json
 import math
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -94,6 +95,7 @@ def made(balls, slices=1, loop=True, **more):
     field = Made(balls, **more)
     occupancy = OccupancyGrid(16, slices, loop, field.bound, 0.5)  # knows nothing: all is occupied
     return FinishedField(
+        path=Path("field.safetensors"),
         field=field,
         occupancy=occupancy,
         step=0.02,

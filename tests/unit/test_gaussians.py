@@ -62,7 +62,9 @@ def test_a_mesh_is_covered_evenly_in_its_own_colours():
 
 def test_colours_multiply_in_linear_light_and_textures_wrap():
     grey = np.full((2, 2, 3), 0.5, np.float32)
-    cloud = from_mesh([square(encode_png(grey), (0.5, 1.0, 0.0, 1.0))], 30, np.random.default_rng(1))
+    cloud = from_mesh(
+        [square(encode_png(grey), (0.5, 1.0, 0.0, 1.0))], 30, np.random.default_rng(1)
+    )
     linear = ((128 / 255 + 0.055) / 1.055) ** 2.4
     half = ((0.5 + 0.055) / 1.055) ** 2.4
     expected = 1.055 * (linear * half) ** (1 / 2.4) - 0.055
@@ -173,7 +175,9 @@ def test_arap_does_not_know_the_scale_and_stretching_by_a_tenth_costs_a_hundredt
     g = torch.Generator().manual_seed(2)
     push = 0.2 * torch.randn(2, 27, 3, generator=g)
     small_energy = arap(rest, rest + push, edges)
-    torch.testing.assert_close(arap(large, large + 7 * push, edges), small_energy, rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        arap(large, large + 7 * push, edges), small_energy, rtol=1e-4, atol=0
+    )
     assert arap(rest, 1.1 * rest[None], edges).item() == pytest.approx(0.01, rel=1e-4)
 
 
@@ -218,9 +222,8 @@ def test_a_turn_of_the_whole_moves_and_turns_and_grows_every_gaussian():
     half = math.radians(70) / 2
     with torch.no_grad():
         # Key 1: 70° about y, less the identity quaternion, and a shift; all grow by e^0.2.
-        motion.whole.keys[0][0] = torch.tensor(
-            [0.1, 0.2, 0.3, math.cos(half) - 1, 0.0, math.sin(half), 0.0]
-        )
+        motion.shift.keys[0][0] = torch.tensor([0.1, 0.2, 0.3])
+        motion.turn.keys[0][0] = torch.tensor([math.cos(half) - 1, 0.0, math.sin(half), 0.0])
         motion.local.keys[0][:, 7] = 0.2
     positions, rotations, scales = (x[0] for x in motion.frames(cloud, torch.tensor([0.25])))
     turn = turn_about((0.0, 1.0, 0.0), 70.0)
@@ -332,7 +335,7 @@ def test_images_of_a_moving_cloud():
     cloud = sphere(400)
     motion = motion_of(cloud, 2, loop=False)
     with torch.no_grad():
-        motion.whole.keys[0][0, :3] = torch.tensor([0.2, 0.0, 0.0])
+        motion.shift.keys[0][0] = torch.tensor([0.2, 0.0, 0.0])
     cameras = Cameras(orbit(torch.zeros(2)), 40.0, 33, 33)
     seen = render_images(cloud, motion, torch.tensor([0.0, 1.0]), cameras, 1.0, supersample=2)
     # The ball's nearest point is 2.2 − 0.4 away (a little of the back at 2.6 shines through), and

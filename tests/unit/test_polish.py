@@ -74,7 +74,7 @@ def pushed(cloud, *way):
     motion = motion_of(cloud, FRAMES, loop=False)
     with torch.no_grad():
         for k in (1, 2):
-            motion.whole.keys[k - 1][0, :3] = torch.tensor(way) * k / 2
+            motion.shift.keys[k - 1][0] = torch.tensor(way) * k / 2
     return motion
 
 

@@ -1,11 +1,12 @@
 """Stage reconstruct: a known motion is found again (acceptance check 10), to the byte."""
 
 import json
+import math
 import shutil
 
 import pytest
 import torch
-from gaussian_samples import sphere
+from gaussian_samples import motion_of, sphere
 from motion_scene import cameras, truth, write_scene
 from toybox_samples import ball, clip_of, sliding
 
@@ -13,7 +14,7 @@ from animate124 import training
 from animate124.errors import UserError
 from animate124.gaussians import store
 from animate124.media.images import read_image
-from animate124.render.splat import render_images
+from animate124.render.splat import render_images, splat_images
 from animate124.settings.base import parse
 from animate124.settings.reconstruct import ReconstructSettings
 from animate124.stages.motion_stage import OUTPUTS
@@ -121,24 +122,57 @@ def test_frame_0_of_the_clips_is_the_view_itself(scene):
 
 
 def test_frames_join_outwards_from_rest():
-    assert joining_order(4, loop=False) == [(1, 0), (2, 1), (3, 2)]
-    assert joining_order(5, loop=True) == [(1, 0), (4, 0), (2, 1), (3, 4)]
-    assert joining_order(4, loop=True) == [(1, 0), (3, 0), (2, 1)]
+    assert joining_order(4, loop=False) == [1, 2, 3]
+    assert joining_order(5, loop=True) == [1, 4, 2, 3]
+    assert joining_order(4, loop=True) == [1, 3, 2]
 
 
-def test_a_frame_that_joins_starts_where_its_neighbour_is():
+def shown(cloud, motion):
+    """What a motion shows at its frames: clips [4, F, 4, S, S]."""
+    count = motion.keyframes
+    views = cameras(SIZE)
+    every = views[torch.arange(4).repeat_interleave(count)]
+    state = motion.frames(cloud, motion.times())
+    seen = splat_images(cloud, state, torch.arange(count).repeat(4), every)[..., :4]
+    return seen.detach().permute(0, 3, 1, 2).unflatten(0, (4, count))
+
+
+def test_a_frame_that_joins_starts_from_the_best_pose_there_is():
     chosen = settings("train.steps=100", "appearance=20", "reveal=0.5")
-    clips = torch.zeros(4, 5, 4, SIZE, SIZE)
-    task = ReconstructTask(sphere(40), clips, cameras(SIZE), False, chosen)
+    cloud = sphere(80)
+    right = motion_of(cloud, 5, loop=True)
+    with torch.no_grad():  # frames 1 and 2 to one side, frames 3 and 4 to the other
+        for k, way in ((1, 0.2), (2, 0.2), (3, -0.2), (4, -0.2)):
+            right.shift.keys[k - 1][0, 0] = way
+    task = ReconstructTask(cloud, shown(cloud, right), cameras(SIZE), True, chosen)
     # 40 of 80 steps for four frames: one at once, the others 40/3 steps apart.
     assert [task.joined(s) for s in (19, 20, 33, 34, 46, 47, 59, 60, 99)] == [
         0, 1, 1, 2, 2, 3, 3, 4, 4,
     ]  # fmt: skip
     with torch.no_grad():
-        task.motion.local.keys[0].fill_(0.3)
-    task.before_step(34)
-    assert (task.motion.local.keys[1] == 0.3).all() and (task.motion.local.keys[2] == 0).all()
-    assert 2 in task._chosen(34) and 3 not in task._chosen(34)
+        task.motion.shift.keys[0][0, 0] = 0.2
+    task.before_step(34)  # frame 4: the reverse of frame 1
+    assert task.motion.shift.keys[3].tolist() == [[pytest.approx(-0.2), 0.0, 0.0]]
+    task.before_step(47)  # frame 2: as frame 1
+    assert task.motion.shift.keys[1].tolist() == [[pytest.approx(0.2), 0.0, 0.0]]
+    assert 2 in task._chosen(47) and 3 not in task._chosen(47)
+    with torch.no_grad():
+        task.motion.shift.keys[0].zero_()  # frame 1 was lost again
+    task.before_step(60)  # all have joined: it finds its way back
+    assert task.motion.shift.keys[0][0, 0].item() == pytest.approx(0.2)
+
+
+def test_a_turn_that_is_too_far_for_a_gradient_is_searched_for():
+    cloud = sphere(120)
+    right = motion_of(cloud, 3, loop=False)
+    half = math.radians(135) / 2
+    with torch.no_grad():
+        right.turn.keys[0][0] = torch.tensor([math.cos(half) - 1, 0.0, math.sin(half), 0.0])
+    task = ReconstructTask(cloud, shown(cloud, right), cameras(SIZE), False, settings())
+    task.search_turn(1)
+    torch.testing.assert_close(task.motion.turn.keys[0], right.turn.keys[0].detach())
+    task.search_turn(2)  # frame 2 rests: nothing to turn
+    assert (task.motion.turn.keys[1] == 0).all()
 
 
 def test_wrong_folders_are_one_sentence(scene, tmp_path):

@@ -48,8 +48,6 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         image_embed_dim: width of image embeddings; 0: no image tokens.
         first_frame_channels: 4 where every frame is also given the first one's latents beside its
             own (0 in the published network, which sees them by attention alone).
-        first_frame_time_zero: whether frame 0, where it is given, is told that it is at timestep 0,
-            as it is clean (the published network is told that of the others).
     """
 
     config_name = "config.json"
@@ -69,7 +67,6 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         image_embed_dim: int = 1024,
         norm_num_groups: int = 32,
         first_frame_channels: int = 0,
-        first_frame_time_zero: bool = False,
     ) -> None:
         super().__init__()
         widths = list(block_out_channels)
@@ -150,11 +147,8 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         dtype = self.conv_in.weight.dtype
         if text.dim() == 3:
             text = text[:, None].expand(-1, n, -1, -1)
-        times = timestep.expand(objects)[:, None].repeat(1, f)
-        if self.config.first_frame_time_zero and first is not None:
-            times[:, 0] = 0
-        known = self.time_embedding(self.time_proj(times.flatten()).to(dtype))
-        known = known.view(objects, 1, f, -1) + self.camera_embedding(camera.to(dtype))[:, :, None]
+        known = self.time_embedding(self.time_proj(timestep.expand(objects)).to(dtype))
+        known = known[:, None] + self.camera_embedding(camera.to(dtype))
         tokens = None
         if self.config.image_embed_dim:
             if image is None:
@@ -163,7 +157,7 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         layout = Layout(n, f, *sample.shape[-2:])
         context = Context(
             layout,
-            known.flatten(0, 2),
+            known.flatten(0, 1).repeat_interleave(f, dim=0),
             text.to(dtype).flatten(0, 1),
             tokens,
             image_scale,
