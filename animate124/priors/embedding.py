@@ -56,38 +56,22 @@ class Embedding:
         """E, the length of an embedding."""
         return self.model.config.projection_dim
 
-    @property
-    def frames(self) -> int:
-        """How many frames the network sees at once: 1 for CLIP."""
-        return getattr(self.model.config.vision_config, "num_channels", 3) // 3
-
     def embed_images(self, images: Tensor) -> Tensor:
         """Images [B, 3, H, W] in [0, 1] to unit vectors [B, E]; differentiable."""
         check_images(images)
-        return self._embed(self._pixels(images).repeat(1, self.frames, 1, 1))
+        pixels = self.preprocess(images.to(self.model.device, torch.float32))
+        found = self.model.vision_model(pixel_values=pixels.to(self.model.dtype)).pooler_output
+        # A residual network pools to [B, C, 1, 1].
+        return normalize(self.model.visual_projection(found.flatten(1)).float(), dim=-1)
 
     def embed_clip(self, frames: Tensor) -> Tensor:
         """Clips [B, F, 3, H, W] in [0, 1] to unit vectors [B, E]; differentiable.
 
-        Of a network that sees one frame at once, the normalised mean over all frames (CLIP4Clip's
-        mean pooling, arXiv 2104.08860); any other is given as many evenly spaced ones as it sees.
+        The normalised mean of the frames' embeddings (CLIP4Clip's mean pooling, arXiv 2104.08860).
         """
         check_images(frames, ndim=5)
-        if self.frames == 1:
-            found = self.embed_images(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
-            return normalize(found.mean(1), dim=-1)
-        shown = frames[:, torch.arange(self.frames) * frames.shape[1] // self.frames]
-        pixels = self._pixels(shown.flatten(0, 1)).unflatten(0, shown.shape[:2])
-        return self._embed(pixels.flatten(1, 2))
-
-    def _pixels(self, images: Tensor) -> Tensor:
-        """Images [B, 3, H, W] as the network wants them, but still three channels each."""
-        return self.preprocess(images.to(self.model.device, torch.float32))
-
-    def _embed(self, pixels: Tensor) -> Tensor:
-        found = self.model.vision_model(pixel_values=pixels.to(self.model.dtype)).pooler_output
-        # A residual network pools to [B, C, 1, 1].
-        return normalize(self.model.visual_projection(found.flatten(1)).float(), dim=-1)
+        found = self.embed_images(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
+        return normalize(found.mean(1), dim=-1)
 
     @torch.no_grad()
     def embed_text(self, texts: list[str]) -> Tensor:

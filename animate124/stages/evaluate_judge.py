@@ -59,7 +59,7 @@ class Critic:
         for. None where the model has no closed language."""
         clips = _channels_first(shown.sides)
         embedded = self.embedding.embed_images(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
-        whole = self.embedding.embed_clip(clips)
+        whole = torch.nn.functional.normalize(embedded.mean(1), dim=-1)
         scores: dict[str, Any] = {
             "text_cosine": round(float((whole @ self.text).mean()), 4),
             "subject_cosine": round(float((embedded @ self.noun).mean()), 4),

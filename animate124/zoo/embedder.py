@@ -1,8 +1,7 @@
 """The nano image-text embedder: CLIP's idea for 64² images and the toybox's sentences.
 
-The network sees a clip as one picture whose channels are those of eight frames (early fusion, as in
-Karpathy et al. 2014), so that it sees motion itself and not only poses; a still is eight times the
-same frame. Beside the contrastive loss between captions and clips (CLIP, arXiv 2103.00020) every
+A clip is embedded as the normalised mean of its frames (as CLIP4Clip's mean pooling, arXiv
+2104.08860). Beside the contrastive loss between captions and clips (CLIP, arXiv 2103.00020) every
 clip is told apart from all sentences "a <species> <motion>" of the language, which is CLIP's own
 zero-shot classification used as a loss.
 """
@@ -35,16 +34,15 @@ from animate124.zoo.language import MAX_TOKENS, build_tokenizer, save_tokenizer
 from animate124.zoo.task import ZooTask
 
 ROLE = "embedding"
-_FRAMES = 8
+_FRAMES = 4
 MEAN, DEVIATION = (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
 DEFAULTS = ZooSettings(
     batch=48,
-    echo=2,
     lr=2e-3,
     warmup=200,
     decay=0.5,
     weight_decay=0.05,
-    train=TrainSettings(steps=4000, checkpoint_seconds=120, preview_every=0),
+    train=TrainSettings(steps=1000, checkpoint_seconds=120, preview_every=0),
 )
 
 PAIRS = [(species, motion) for species in SPECIES for motion in motions_of(species)]
@@ -52,7 +50,7 @@ PAIRS = [(species, motion) for species in SPECIES for motion in motions_of(speci
 
 
 def build() -> VisionTextDualEncoderModel:
-    """The untrained network, 1.7 M parameters: a residual network beside a small CLIP text model.
+    """The untrained network, 1.6 M parameters: a residual network beside a small CLIP text model.
 
     Convolutions learn these pictures from a tenth of what a vision transformer needs.
     """
@@ -69,8 +67,7 @@ def build() -> VisionTextDualEncoderModel:
         pad_token_id=tokenizer.pad_token_id,
     )
     vision = ResNetConfig(
-        num_channels=3 * _FRAMES,
-        embedding_size=48,
+        embedding_size=32,
         hidden_sizes=[48, 80, 128, 224],
         depths=[1, 1, 1, 1],
         layer_type="basic",
@@ -106,7 +103,6 @@ class EmbedderTask(ZooTask):
         super().__init__(ROLE, settings, {"model": model}, device)
         self.model, self.tokenizer = model, tokenizer
         self.species = self._tokens([subject(species, {}) for species in SPECIES])
-        self._drawn: tuple[int, tuple[list[Clip], list[Tensor]]] | None = None
 
     def loss(self, step: int) -> dict[str, Tensor]:
         clips, frames = self.batch(step)
@@ -114,12 +110,14 @@ class EmbedderTask(ZooTask):
         classes, pair = self._classes(clips, step)
         kind = torch.tensor([list(SPECIES).index(c.species) for c in clips]).to(self.device)
         with self.autocast():
-            stills = frames[:, :1].expand_as(frames)
-            moving, still = self._clips(torch.cat([frames, stills]).to(self.device)).chunk(2)
+            images = self._images(frames.flatten(0, 1).to(self.device)).unflatten(
+                0, frames.shape[:2]
+            )
+            moving = normalize(images.mean(1), dim=-1)
             scale = self.model.logit_scale.clamp(max=4.6).exp()
             said = scale * moving @ self._texts(captions).T
             paired = scale * moving @ self._texts(classes).T
-            kinds = scale * still @ self._texts(self.species).T
+            still = scale * images[:, 0] @ self._texts(self.species).T
         # Sentences that hold for several clips of the batch are no contradiction: the targets
         # share the probability among clips with the same caption.
         same = torch.tensor([[float(a.caption == b.caption) for a in clips] for b in clips])
@@ -127,38 +125,27 @@ class EmbedderTask(ZooTask):
         return {
             "caption": 0.5 * (cross_entropy(said, target) + cross_entropy(said.T, target)) * 0.5,
             "pair": cross_entropy(paired, pair),
-            "species": 0.5 * cross_entropy(kinds, kind),
+            "species": 0.5 * cross_entropy(still, kind),
         }
 
     def batch(self, step: int) -> tuple[list[Clip], Tensor]:
         """Clips and their frames [batch, _FRAMES, 3, H, W] in [0, 1], each from one direction.
 
         Every clip stands there twice, once seen from near the front, where motion shows best and
-        scenes start, and once from anywhere. The same renderings serve `echo` steps, each time on
-        other backgrounds and disturbed in another way.
+        scenes start, and once from anywhere.
         """
-        key = step // self.settings.echo
-        if self._drawn is None or self._drawn[0] != key:
-            self._drawn = key, self._draw(key)
-        clips, sights = self._drawn[1]
-        rng = data.stream(self.seed, self.name, "disturbance", step)
-        frames = [_disturbed(rng, data.over(s, data.plain_backgrounds(rng, 1))) for s in sights]
-        return clips, torch.stack(frames)
-
-    def _draw(self, key: int) -> tuple[list[Clip], list[Tensor]]:
-        """Clips, each twice, and what is seen of them: premultiplied RGBA [_FRAMES, 4, H, W]."""
-        rng = data.stream(self.seed, self.name, "data", key)
-        clips, sights = [], []
+        rng = data.stream(self.seed, self.name, "data", step)
+        clips, frames = [], []
         for clip in data.draw_clips(rng, max(self.settings.batch // 2, 1)):
             azimuth = np.append(rng.uniform(-60, 60), rng.uniform(-180, 180))
             elevation = rng.uniform(*data.ELEVATIONS, 2)
             times = clip.times(_FRAMES)
             if clip.loop:
                 times = (times + rng.random() / _FRAMES) % 1.0
-            # One ray a pixel is a fourth of the time, and the pictures are blurred now and then.
-            sights += data.look(clip, azimuth, elevation, times, samples=1).rgba
-            clips += [clip, clip]
-        return clips, sights
+            for rgba in data.look(clip, azimuth, elevation, times).rgba:
+                clips.append(clip)
+                frames.append(_disturbed(rng, data.over(rgba, data.plain_backgrounds(rng, 1))))
+        return clips, torch.stack(frames)
 
     def _classes(self, clips: list[Clip], step: int) -> tuple[dict[str, Tensor], Tensor]:
         """Sentences to choose from, all that the clips' species can do among them, and the choice.
@@ -177,10 +164,8 @@ class EmbedderTask(ZooTask):
         found = self.tokenizer(texts, padding=True, truncation=True, return_tensors="pt")
         return {key: value.to(self.device) for key, value in found.items()}
 
-    def _clips(self, frames: Tensor) -> Tensor:
-        """Unit vectors [B, E] of clips [B, _FRAMES, 3, H, W]."""
-        stacked = frames.flatten(1, 2) * 2.0 - 1.0
-        pooled = self.model.vision_model(pixel_values=stacked).pooler_output.flatten(1)
+    def _images(self, images: Tensor) -> Tensor:
+        pooled = self.model.vision_model(pixel_values=images * 2.0 - 1.0).pooler_output.flatten(1)
         return normalize(self.model.visual_projection(pooled), dim=-1)
 
     def _texts(self, tokens: dict[str, Tensor]) -> Tensor:
@@ -237,7 +222,7 @@ def recalibrate(model: VisionTextDualEncoderModel, task: EmbedderTask, batches: 
         norm.momentum = None  # the plain mean over all batches
     model.vision_model.train()
     for k in range(batches):
-        frames = task.batch(-task.settings.echo * (k + 1))[1].flatten(1, 2)
+        frames = task.batch(-1 - k)[1].flatten(0, 1)
         model.vision_model(pixel_values=frames * 2.0 - 1.0)
     for norm in norms:
         norm.momentum = 0.1

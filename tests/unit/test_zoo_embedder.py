@@ -49,7 +49,7 @@ def test_the_right_sentence_is_among_those_to_choose_from(task):
 
 def test_every_clip_is_seen_from_two_sides(task):
     clips, frames = task.batch(0)
-    assert len(clips) == 4 and frames.shape == (4, 8, 3, 64, 64)
+    assert len(clips) == 4 and frames.shape == (4, 4, 3, 64, 64)
     assert clips[0] is clips[1] and clips[2] is clips[3] and clips[0] is not clips[2]
     assert frames.min() >= 0 and frames.max() <= 1
     assert torch.equal(frames, task.batch(0)[1]) and not torch.equal(frames, task.batch(1)[1])
@@ -58,7 +58,7 @@ def test_every_clip_is_seen_from_two_sides(task):
 def test_times_of_loops_and_of_others(task, monkeypatch):
     asked = []
 
-    def recording(clip, azimuth, elevation, times, samples):
+    def recording(clip, azimuth, elevation, times):
         asked.append(times)
         return zoo_models.painted(clip, azimuth, elevation, times)
 
@@ -66,35 +66,23 @@ def test_times_of_loops_and_of_others(task, monkeypatch):
     for loop in (True, False):
         clip = clip_of(ball(), loop=loop)
         monkeypatch.setattr(data, "draw_clips", lambda rng, count, clip=clip: [clip])
-        task._draw(0)
-    assert np.allclose(np.diff(asked[0]) % 1.0, 0.125) and 0 <= asked[0].min() < 0.125
-    assert asked[1].tolist() == pytest.approx([k / 7 for k in range(8)])  # its end is no start
-
-
-def test_renders_serve_several_steps(task, monkeypatch):
-    drawn = []
-    real = task._draw
-    monkeypatch.setattr(task, "_draw", lambda key: drawn.append(key) or real(key))
-    task._drawn = None
-    batches = [task.batch(step) for step in range(4)]
-    assert drawn == [0, 1] and task.settings.echo == 2
-    assert batches[0][0] is batches[1][0]
-    assert not torch.equal(batches[0][1], batches[1][1])  # disturbed anew
+        task.batch(0)
+    assert np.allclose(np.diff(asked[0]) % 1.0, 0.25) and 0 <= asked[0].min() < 0.25
+    assert asked[1].tolist() == pytest.approx([0, 1 / 3, 2 / 3, 1])  # its end is not its start
 
 
 def test_losses_by_hand(task, monkeypatch):
     """With embeddings given: two captions, of which the first belongs to two clips."""
     clips, frames = task.batch(0)
-    found = torch.nn.functional.normalize(torch.randn(8, 96), dim=-1)  # clips, then stills
+    moving = torch.nn.functional.normalize(torch.randn(4, 4, 96), dim=-1)
     bank = torch.nn.functional.normalize(torch.randn(500, 96), dim=-1)
-    seen = []
     monkeypatch.setattr(task, "batch", lambda step: (clips, frames))
-    monkeypatch.setattr(task, "_clips", lambda given: seen.append(given) or found)
+    monkeypatch.setattr(task, "_images", lambda images: moving.flatten(0, 1))
     monkeypatch.setattr(task, "_texts", lambda tokens: bank[: len(tokens["input_ids"])])
     terms = task.loss(0)
-    assert torch.equal(seen[0][:4], frames) and torch.equal(seen[0][6, 5], frames[2, 0])
     scale = math.exp(min(task.model.logit_scale.item(), 4.6))
-    logits = scale * found[:4].double() @ bank[:4].double().T
+    means = torch.nn.functional.normalize(moving.mean(1), dim=-1).double()
+    logits = scale * means @ bank[:4].double().T
 
     def entropy(rows):  # half of the probability for each of the clip's two sights
         logs = rows - rows.exp().sum(1, keepdim=True).log()
@@ -103,7 +91,7 @@ def test_losses_by_hand(task, monkeypatch):
     expected = 0.5 * 0.5 * (entropy(logits) + entropy(logits.T))
     assert terms["caption"].item() == pytest.approx(expected.item(), rel=1e-4)
     kinds = [list(SPECIES).index(clip.species) for clip in clips]
-    rows = scale * found[4:].double() @ bank[: len(SPECIES)].double().T
+    rows = scale * moving[:, 0].double() @ bank[: len(SPECIES)].double().T
     logs = rows - rows.exp().sum(1, keepdim=True).log()
     expected = -0.5 * sum(logs[k, kinds[k]] for k in range(4)) / 4
     assert terms["species"].item() == pytest.approx(expected.item(), rel=1e-4)
@@ -141,19 +129,10 @@ def test_loaded_it_embeds_as_the_average(task, tmp_path, monkeypatch):
     loaded, network = Embedding.load(tmp_path / "embedding"), kept[0]
     assert loaded.width == 96
     images = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    eight = (images * 2.0 - 1.0).repeat(1, 8, 1, 1)
-    pooled = network.vision_model(pixel_values=eight).pooler_output.flatten(1)
+    pooled = network.vision_model(pixel_values=images * 2.0 - 1.0).pooler_output.flatten(1)
     expected = torch.nn.functional.normalize(network.visual_projection(pooled), dim=-1)
-    assert loaded.frames == 8
     # The statistics are rounded to half precision.
     assert (loaded.embed_images(images) - expected).abs().max() < 5e-3
-    still = images[:, None].expand(-1, 3, -1, -1, -1)  # any number of frames
-    assert (loaded.embed_clip(still) - expected).abs().max() < 5e-3
-    clip = torch.rand(1, 16, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-    stacked = (clip[:, ::2] * 2.0 - 1.0).flatten(1, 2)
-    pooled = network.vision_model(pixel_values=stacked).pooler_output.flatten(1)
-    wanted = torch.nn.functional.normalize(network.visual_projection(pooled), dim=-1)
-    assert (loaded.embed_clip(clip) - wanted).abs().max() < 5e-3
     text = "a red fox is jumping"
     pooled = network.text_model(**task.tokenizer([text], return_tensors="pt")).pooler_output
     expected = torch.nn.functional.normalize(network.text_projection(pooled), dim=-1)
