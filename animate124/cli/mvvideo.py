@@ -57,8 +57,8 @@ def build(
 
     from animate124.errors import UserError
     from animate124.kernels import warm
+    from animate124.stages.mvvideo_sources import glb_sources, toybox_sources
     from animate124.zoo.mvvideo import build_all
-    from animate124.zoo.mvvideo_sources import glb_sources, toybox_sources
 
     sources = [] if assets is None else glb_sources(assets, captions)
     sources += toybox_sources(split, toybox)

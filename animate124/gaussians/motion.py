@@ -150,8 +150,9 @@ class Motion(nn.Module):
         return [t for t in (self.local, self.shift, self.turn) if isinstance(t, Keys)]
 
     @torch.no_grad()
-    def set_turn(self, frame: int, quaternion: Tensor) -> None:
-        """Let the whole be turned by a unit quaternion [4] at a frame > 0."""
+    def set_whole(self, frame: int, shift: Tensor, quaternion: Tensor) -> None:
+        """Let the whole be shifted [3] and turned by a unit quaternion [4] at a frame > 0."""
+        self.shift.keys[frame - 1].copy_(shift)
         self.turn.keys[frame - 1].copy_(quaternion - _identity(quaternion))
 
 

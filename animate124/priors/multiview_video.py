@@ -230,13 +230,16 @@ class MultiViewVideo(LatentPrior):
             found.append(noise.view(noisy.shape))
         return found[0], found[1]
 
-    def timesteps(self, steps: int) -> list[int]:
+    def timesteps(self, steps: int, strength: float = 1.0) -> list[int]:
         """Falling timesteps: a model of ε starts short of the end, as the published one is sampled
-        ("leading", offset 1), any other at the very end."""
+        ("leading", offset 1), any other at the very end. Below a `strength` of 1 only those in that
+        share of the schedule, at least one."""
         if self.schedule.prediction != "epsilon":
-            return sampling.timesteps(self.schedule, steps)
-        stride = self.schedule.steps // steps
-        return [stride * k + 1 for k in reversed(range(steps))]
+            every = sampling.timesteps(self.schedule, steps)
+        else:
+            stride = self.schedule.steps // steps
+            every = [stride * k + 1 for k in reversed(range(steps))]
+        return [t for t in every if t < strength * self.schedule.steps] or every[-1:]
 
     @torch.no_grad()
     def sample_latents(
@@ -247,6 +250,7 @@ class MultiViewVideo(LatentPrior):
         steps: int = 25,
         generator: torch.Generator | None = None,
         passes: int = 1,
+        strength: float = 1.0,
         *,
         together: bool = True,
         on_step: Callable[[], None] | None = None,
@@ -257,7 +261,9 @@ class MultiViewVideo(LatentPrior):
             guidance: of text and image embedding; 7.5 if None, without effect at 1.
             passes: more than one: FreeInit (arXiv 2312.07537), which starts again from the result's
                 coarse structure; steadier, and with less motion.
-            on_step: called after each of `passes · steps` steps.
+            strength: share of the schedule that is gone through: below 1 it starts from frame 0
+                repeated, with noise (SDEdit, arXiv 2108.01073): truer to it, and with less motion.
+            on_step: called after each of the `passes · len(timesteps(steps, strength))` steps.
         """
         guidance = Guidance(7.5) if guidance is None else guidance
         views, *shape = condition.first.shape
@@ -271,10 +277,14 @@ class MultiViewVideo(LatentPrior):
                 on_step()
             return guidance.combine(cond[None, :, 1:], uncond[None, :, 1:])
 
-        at = self.timesteps(steps)
-        clean = sampling.ddim(self.schedule, model, start[None], at)
+        at = self.timesteps(steps, strength)
+        begin = start[None]
+        if strength < 1.0:
+            still = condition.first[None, :, None].expand_as(begin)
+            begin = self.schedule.add_noise(still, begin, torch.tensor(at[:1]))
+        clean = sampling.ddim(self.schedule, model, begin, at)
         for _ in range(passes - 1):
-            end = torch.tensor([self.schedule.steps - 1])
+            end = torch.tensor([self.schedule.steps - 1 if strength == 1.0 else at[0]])
             noisy = self.schedule.add_noise(clean, start[None], end)
             fresh = sampling.noise(start.shape, generator, self.device)
             clean = sampling.ddim(self.schedule, model, renoised(noisy, fresh[None]), at)

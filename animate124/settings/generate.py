@@ -14,7 +14,14 @@ class GenerateSettings(Settings):
         True, "Whether frame 0 comes again after the last one (the nano model's clips do)", None
     )
     steps: int = setting(25, "Denoising steps of a pass", "steps", ge=1, le=1000)
-    guidance: float = setting(3.0, "Guidance scale of the sentence (1: none)", None, ge=0, le=100)
+    guidance: float = setting(2.0, "Guidance scale of the sentence (1: none)", None, ge=0, le=100)
+    strength: float = setting(
+        0.9,
+        "Share of the noise schedule gone through; below 1 truer to the views, with less motion",
+        None,
+        gt=0,
+        le=1,
+    )
     rescale: float = setting(
         0.0, "Share of guidance's rescale against over-exposure", None, ge=0, le=1
     )

@@ -36,7 +36,7 @@ class FitWeights(Settings):
     )
     rgb: float = setting(1.0, "Weight of the colours", None, ge=0)
     mask: float = setting(1.0, "Weight of the silhouettes", None, ge=0)
-    arap: float = setting(0.05, "Weight of stiffness: neighbours move rigidly", None, ge=0)
+    arap: float = setting(0.1, "Weight of stiffness: neighbours move rigidly", None, ge=0)
     smooth: float = setting(0.1, "Weight of even motion: second differences in time", None, ge=0)
     growth: float = setting(0.001, "Weight that keeps the Gaussians' sizes", None, ge=0)
 

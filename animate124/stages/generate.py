@@ -136,7 +136,7 @@ def _candidates(
     condition = model.condition(shown, views.azimuth, views.elevation, sentence, settings.negative)
     ensure_folder(work)
     made: list[Tensor] = []
-    each = settings.passes * settings.steps
+    each = settings.passes * len(model.timesteps(settings.steps, settings.strength))
     with Display("generate", settings.candidates * each) as bar:
         for index, path in enumerate(_saved(work, settings)):
             latents = _read(path, mark)
@@ -155,6 +155,7 @@ def _candidates(
                     steps=settings.steps,
                     generator=runtime.generator(settings.seed, "generate", index),
                     passes=settings.passes,
+                    strength=settings.strength,
                     together=settings.together,
                     on_step=step,
                 )

@@ -12,11 +12,10 @@ from animate124.gaussians.appearance import Appearance
 from animate124.gaussians.cloud import Cloud
 from animate124.gaussians.motion import Motion, bind
 from animate124.gaussians.turns import multiply
-from animate124.geometry.cameras import Cameras
+from animate124.geometry.cameras import Cameras, focal_length
 from animate124.render.splat import State, rest_state, splat_images
 from animate124.settings.reconstruct import ReconstructSettings
 from animate124.stages.motion_task import MotionTask
-
 
 _ANGLES = (30.0, -30.0, 60.0, -60.0, 90.0, -90.0, 135.0, -135.0, 180.0)  # degrees
 
@@ -137,21 +136,47 @@ class ReconstructTask(MotionTask):
 
     @torch.no_grad()
     def search_turn(self, frame: int) -> None:
-        """Turn the whole at `frame` about a world axis, where that leaves less than `better` times
-        the error: a spin takes steps that are too long for a gradient."""
+        """Shift the whole at `frame` to where the silhouettes lie, or shift it and turn it about a
+        world axis, where that leaves less than `better` times the error: a spin or a jump takes
+        steps that are too long for a gradient. A turn has to beat the shift alone, because what is
+        round looks much the same from every side."""
         if self.motion.turn is None:
             return
         time = self.times[[frame]]
         shift, turn = self.motion.whole(time)
         turns = multiply(_TURNS.to(turn)[:, None], turn)  # [C, 1, 4]; the first is as it is
-        count = len(turns)
-        parts = tuple(p.expand(count, -1, -1) for p in self.motion.parts(time))
-        whole = shift.expand(count, 1, 3), turns
-        state = self.motion.frames(self.cloud(), time, parts, whole)
-        errors = self._errors(state, [frame])[0]
-        best = int(errors.argmin())
-        if errors[best] < self.settings.better * errors[0]:
-            self.motion.set_turn(frame, turns[best, 0])
+        shifts = shift.expand(len(turns), 1, 3)
+        parts = tuple(p.expand(len(turns), -1, -1) for p in self.motion.parts(time))
+
+        def state(shifts: Tensor) -> State:
+            return self.motion.frames(self.cloud(), time, parts, (shifts, turns))
+
+        before = state(shifts)
+        own = self._errors(tuple(x[:1] for x in before), [frame])[0, 0]
+        shifts = shifts + self._off_centre(before, frame)[:, None]
+        errors = self._errors(state(shifts), [frame])[0]
+        better, best = self.settings.better, int(errors.argmin())
+        if errors[best] >= better * torch.minimum(own, errors[0]):
+            best = 0  # no turn is worth it
+        if best or errors[0] < better * own:
+            self.motion.set_whole(frame, shifts[best, 0], turns[best, 0])
+
+    def _off_centre(self, state: State, frame: int) -> Tensor:
+        """Shifts [M, 3] that take the middles of the states' silhouettes to those of `frame`, by
+        least squares over the views."""
+        cameras, size = self.cameras, self.cameras.height
+        pixels = torch.arange(size, device=self.device) + 0.5
+
+        def middle(alpha: Tensor) -> Tensor:
+            total = alpha.sum((-2, -1)).clamp(min=1e-3)
+            across = (alpha.sum(-2) * pixels).sum(-1) / total
+            return torch.stack([across, -(alpha.sum(-1) * pixels).sum(-1) / total], -1)
+
+        away = middle(self.clips[:, frame, 3])[:, None] - middle(self._images(state)[:, :, 3])
+        distance = cameras.c2w[:, :3, 3].norm(dim=-1) / focal_length(cameras.fov_y, size)
+        rows = cameras.c2w[:, :3, :2].transpose(1, 2).flatten(0, 1)  # [2V, 3]: right and up
+        wanted = (away * distance[:, None, None]).permute(0, 2, 1).flatten(0, 1)  # [2V, M]
+        return torch.linalg.lstsq(rows, wanted).solution.T
 
     def loss(self, step: int) -> dict[str, Tensor]:
         if step < self.settings.appearance:
@@ -169,18 +194,22 @@ class ReconstructTask(MotionTask):
             drawn = torch.cat([drawn.new_tensor([newest]), drawn[drawn != newest]])
         return joined[drawn[: self.settings.frames_per_step]]
 
-    def _errors(self, state: State, frames: list[int]) -> Tensor:
-        """How far each state [M, N, ...] is from each of `frames` [n], in all views: [n, M]."""
+    def _images(self, state: State) -> Tensor:
+        """What all cameras see of states [M, N, ...]: [V, M, 4, S, S]."""
         views, count = len(self.cameras), len(state[0])
         source = torch.arange(count, device=self.device).repeat(views)
         chosen = torch.arange(views, device=self.device).repeat_interleave(count)
         images = splat_images(self.cloud(), state, source, self.cameras[chosen])
-        images = images[..., :4].permute(0, 3, 1, 2).unflatten(0, (views, count))
+        return images[..., :4].permute(0, 3, 1, 2).unflatten(0, (views, count))
+
+    def _errors(self, state: State, frames: list[int]) -> Tensor:
+        """How far each state [M, N, ...] is from each of `frames` [n], in all views: [n, M]."""
+        images = self._images(state)
         weights = images.new_tensor([self.weights.rgb, self.weights.mask])
         rows = []
         for frame in frames:
             away = images - self.clips[:, frame, None]
-            squares = self.squares(away.flatten(0, 1)).sum(0).unflatten(0, (views, count))
+            squares = self.squares(away.flatten(0, 1)).sum(0).unflatten(0, images.shape[:2])
             rows.append(squares.mean(0) @ weights)
         return torch.stack(rows)
 

@@ -35,7 +35,9 @@ def describe(
         "trained_parameters": sum(p.numel() for p in task.trained.values()),
         "licence": "Apache-2.0",
         "commercial": True,
-        "data": "toybox renderings of the training split, drawn anew at every step",
+        "data": f"the dataset {Path(settings.data).name}"
+        if settings.data
+        else "toybox renderings of the training split, drawn anew at every step",
         "built_on": {need: weights_digest(models / need) for need in roles.NEEDS.get(role, ())},
         "steps": report.steps,
         "samples": report.steps * settings.batch,

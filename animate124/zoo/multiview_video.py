@@ -49,6 +49,7 @@ from animate124.zoo.text_to_image import HEADS, TEXT_WIDTH
 
 ROLE = "multi-view-video"
 VIEWS, FRAMES = 4, 8
+READS_DATA = True  # a dataset on disk, where the settings name one
 DEFAULTS = ZooSettings(
     batch=1,
     echo=2,

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -134,12 +134,13 @@ def read_clip(folder: Path) -> Entry | None:
     """The finished clip in a folder; None where there is none, or a damaged one."""
     try:
         found = json.loads((folder / CLIP).read_text(encoding="utf-8"))
-        values: dict[str, Any] = {
-            k: tuple(v) if isinstance(v, list) else v for k, v in found.items()
-        }
-        return Entry(**values)
+        return _entry(found)
     except (OSError, ValueError, TypeError, AttributeError):
         return None
+
+
+def _entry(found: Mapping[str, Any]) -> Entry:
+    return Entry(**{k: tuple(v) if isinstance(v, list) else v for k, v in found.items()})
 
 
 def write_manifest(out: Path) -> list[Entry]:
@@ -155,10 +156,7 @@ def read_manifest(folder: Path) -> list[Entry]:
     path = folder / MANIFEST
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-        entries = [
-            Entry(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
-            for row in rows
-        ]
+        entries = [_entry(row) for row in rows]
     except FileNotFoundError:
         raise UserError(
             f"There is no {path}: build a dataset with `animate124 mvvideo build`."

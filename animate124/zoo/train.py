@@ -30,6 +30,8 @@ def train(role: str, settings: ZooSettings, models: Path, work: Path, device: st
     """
     module = roles.module_of(role)
     _check_needs(role, models)
+    if settings.data and not getattr(module, "READS_DATA", False):
+        raise UserError(f"The nano model {role} is trained on the toybox alone: leave `data` out.")
     task = module.make_task(settings, device, models)
     report = training.run(task, settings.train, work, _fingerprint(role, settings, models))
     card = cards.describe(role, task, settings, report, models)

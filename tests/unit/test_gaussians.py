@@ -132,7 +132,7 @@ def test_nodes_carry_what_is_near_along_the_surface():
     upper = nodes.index >= 20
     # The rows are joined at their first end; far from it nobody is carried by the other's nodes.
     far = {row: upper[nodes.skin[row]] @ nodes.weights[row] for row in range(40)}
-    crossing = [row for row, share in far.items() if 0.01 < (share if row < 20 else 1 - share)]
+    crossing = [row for row, share in far.items() if (share if row < 20 else 1 - share) > 0.01]
     assert all(row % 20 < 10 for row in crossing)
     assert all((one, two) in set(map(tuple, nodes.edges)) for two, one in nodes.edges)
 

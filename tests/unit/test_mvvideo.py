@@ -16,10 +16,10 @@ from animate124.media.glb import MeshPart, Node, write_morph_animation, write_no
 from animate124.media.images import read_image
 from animate124.priors.mvvdm.cameras import camera_vectors
 from animate124.settings.mvvideo import MvVideoSettings
+from animate124.stages.mvvideo_sources import Glb, Toybox, glb_sources
 from animate124.zoo import mvvideo, train
 from animate124.zoo.multiview_video import make_task
 from animate124.zoo.mvvideo_data import MultiViewClips
-from animate124.zoo.mvvideo_sources import Glb, Toybox, glb_sources
 
 SETTINGS = MvVideoSettings(views=4, frames=8, size=16, supersample=1)
 FACES = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [0, 3, 2]])
@@ -129,7 +129,7 @@ def test_reading(dataset):
             assert float(shot.rgba[row, column, 3].mean()) == pytest.approx(
                 float(image[..., 3].mean()), abs=1e-3
             )
-    with pytest.raises(UserError, match="No clip in .* has 3 views"):
+    with pytest.raises(UserError, match=r"No clip in .* has 3 views"):
         MultiViewClips(out, 3, 4, 8)
     with pytest.raises(UserError, match="build a dataset with"):
         MultiViewClips(out.parent, 2, 4, 8)

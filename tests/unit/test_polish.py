@@ -4,6 +4,7 @@ import json
 from types import SimpleNamespace
 
 import pytest
+import tiny_mvvdm
 import torch
 from diffusers import DDIMScheduler
 from gaussian_samples import motion_of, sphere
@@ -14,6 +15,7 @@ from animate124 import training
 from animate124.gaussians import store
 from animate124.gaussians.motion import amplitude
 from animate124.geometry.cameras import Cameras, orbit
+from animate124.priors.multiview_video import MultiViewVideo
 from animate124.priors.schedule import Schedule
 from animate124.render.splat import splat_images
 from animate124.settings.base import parse
@@ -135,6 +137,23 @@ def test_all_terms_have_a_share_and_stiffness_is_of_all_moments():
     last = task.stiffness(motion.parts(torch.ones(1)))
     assert terms["arap"].item() == pytest.approx(last.item() / FRAMES, rel=1e-4)
     assert terms["guard"].item() == 0
+
+
+def test_a_real_multi_view_video_model_can_be_asked(tmp_path):
+    tiny_mvvdm.published(tmp_path)
+    prior = MultiViewVideo.load(
+        tmp_path / "animate3d",
+        base=tmp_path / "mvdream",
+        image_prompt=tmp_path / "ip-adapter",
+    )
+    cloud = sphere(60)
+    motion = pushed(cloud, 0.1, 0.0, 0.0)
+    chosen = settings("train.steps=2", "sds_scale=6", "sds_rescale=0.5")
+    task = PolishTask(cloud, motion, views(), None, prior, "a ball", chosen)
+    before = [key.detach().clone() for key in motion.local.keys]
+    run(task, tmp_path / "work")
+    for key, old in zip(motion.local.keys, before, strict=True):
+        assert key.isfinite().all() and not torch.equal(key, old)
 
 
 class FakeModels:

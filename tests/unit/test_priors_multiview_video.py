@@ -80,6 +80,7 @@ def test_schedule_and_timesteps_of_the_published_sampling(published):
 
 def test_our_own_is_sampled_from_the_very_end(own):
     assert own.timesteps(4) == [999, 749, 499, 249]
+    assert own.timesteps(4, 0.6) == [499, 249] and own.timesteps(4, 0.1) == [249]
 
 
 @pytest.mark.parametrize("kind", ["published", "own"])
@@ -155,6 +156,21 @@ def test_one_ddim_step_by_hand(published):
     noise = uncond + 7.5 * (cond - uncond)
     expected = (start - (1 - power).sqrt() * noise) / power.sqrt()
     assert torch.allclose(found[:, 1:], expected, atol=1e-4)
+
+
+def test_less_than_the_whole_schedule_starts_from_frame_0(own):
+    condition = conditioned(own)
+    found = own.sample_latents(
+        condition, frames=F, guidance=Guidance(1.0), steps=4, strength=0.3,
+        generator=torch.Generator().manual_seed(5),
+    )  # fmt: skip
+    noise = torch.randn(N, F - 1, 4, 8, 8, generator=torch.Generator().manual_seed(5))
+    power = own.schedule.alphas_cumprod[249]
+    a, s = power.sqrt(), (1 - power).sqrt()
+    start = a * condition.first[:, None] + s * noise
+    joined = torch.cat([condition.first[:, None], start], dim=1)
+    cond = own.predict_pair(joined, torch.tensor([249]), condition)[0][:, 1:]
+    assert torch.allclose(found[:, 1:], (start - s * cond) / a, atol=1e-4)
 
 
 def test_encoders_can_be_released(tmp_path):

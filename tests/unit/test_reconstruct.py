@@ -163,14 +163,18 @@ def test_a_frame_that_joins_starts_from_the_best_pose_there_is():
 
 
 def test_a_turn_that_is_too_far_for_a_gradient_is_searched_for():
-    cloud = sphere(120)
+    cloud = sphere(300)
     right = motion_of(cloud, 3, loop=False)
     half = math.radians(135) / 2
     with torch.no_grad():
         right.turn.keys[0][0] = torch.tensor([math.cos(half) - 1, 0.0, math.sin(half), 0.0])
+        right.shift.keys[0][0] = torch.tensor([0.1, -0.15, 0.05])
     task = ReconstructTask(cloud, shown(cloud, right), cameras(SIZE), False, settings())
     task.search_turn(1)
     torch.testing.assert_close(task.motion.turn.keys[0], right.turn.keys[0].detach())
+    torch.testing.assert_close(
+        task.motion.shift.keys[0], right.shift.keys[0].detach(), atol=0.01, rtol=0
+    )
     task.search_turn(2)  # frame 2 rests: nothing to turn
     assert (task.motion.turn.keys[1] == 0).all()
 

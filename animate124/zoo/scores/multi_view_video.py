@@ -20,7 +20,7 @@ from animate124.zoo.scores.common import clips, decibels, mean, sheet
 from animate124.zoo.scores.embedding import Judge
 from animate124.zoo.text_to_image import view_word
 
-SCALE, STEPS = 3.0, 25
+SCALE, STRENGTH, STEPS = 2.0, 0.9, 25  # as the stage `generate` has them
 ELEVATION = 15.0
 _MOMENTS = 24  # of the true clip: what a picture of this toy may look like
 _PAPER = 0.02  # how far a pixel may be from white and be background
@@ -29,8 +29,9 @@ _PAPER = 0.02  # how far a pixel may be from white and be background
 def evaluate(models: Path, split: str, count: int) -> Scores:
     """Four views a quarter turn apart, the first at azimuth 0, begun from true first frames.
 
-    Beside the true clips ("oracle_"), the still views repeated ("baseline_still_") and clips of the
-    text-to-video model of each side alone ("baseline_per_view_"):
+    As the stage samples, and through the whole schedule ("from_noise_"). Beside the true clips
+    ("oracle_"), the still views repeated ("baseline_still_") and clips of the text-to-video model
+    of each side alone ("baseline_per_view_"):
     species_top1, motion_top1: by the embedder, over all views; amplitude_ratio: of the sum over all
     characters; flicker: 1 − mean change between frames; agreement: share of the silhouettes that
     the other views of the same moment allow; identity_psnr: of frames 1 and later to the nearest of
@@ -53,17 +54,22 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
         truth = every[:, :: _MOMENTS // FRAMES]
         sentence = motion_prompt(clip)
         condition = model.condition(truth[:, 0], azimuth, elevation, sentence)
-        made = model.sample(
-            condition,
-            frames=FRAMES,
-            guidance=Guidance(SCALE),
-            steps=STEPS,
-            generator=generator,
+        made, free = (
+            model.sample(
+                condition,
+                frames=FRAMES,
+                guidance=Guidance(SCALE),
+                steps=STEPS,
+                generator=generator,
+                strength=strength,
+            )
+            for strength in (STRENGTH, 1.0)
         )
         words = [f"{sentence}, {view_word(float(angle))} view" for angle in azimuth]
         alone = single.sample(words, scale=SCALE, steps=STEPS, generator=generator, frames=FRAMES)
         for name, views in (
             ("", made),
+            ("from_noise_", free),
             ("oracle_", truth),
             ("baseline_still_", truth[:, :1].expand_as(truth)),
             ("baseline_per_view_", alone),
@@ -85,9 +91,11 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
             rows += [truth[0], made[0], truth[1], made[1]]
     figures = {key: mean(values) for key, values in found.items()}
     true = max(sum(found["oracle_amplitude"]), 1e-9)
-    for name in ("", "baseline_per_view_"):
+    for name in ("", "from_noise_", "baseline_per_view_"):
         figures[f"{name}amplitude_ratio"] = round(sum(found[f"{name}amplitude"]) / true, 3)
-    return Scores(figures | {"guidance_scale": SCALE, "steps": STEPS}, sheet(rows))
+    return Scores(
+        figures | {"guidance_scale": SCALE, "strength": STRENGTH, "steps": STEPS}, sheet(rows)
+    )
 
 
 def _nearest(views: Tensor, every: Tensor) -> list[float]:
