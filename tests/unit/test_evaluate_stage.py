@@ -16,8 +16,8 @@ from animate124.settings.base import parse
 from animate124.settings.evaluate import EvaluateSettings, VerdictSettings
 from animate124.stages import evaluate_costs, evaluate_views
 from animate124.stages.evaluate import METRICS, OUTPUTS, SHEET, evaluate
-from animate124.stages.evaluate_subject import FROM_PICTURE
 from animate124.stages.evaluate_scores import coverage, score
+from animate124.stages.evaluate_subject import FROM_PICTURE
 from animate124.stages.evaluate_verdict import DRIFTED, EXPLODED, OK, STATIC, checks, judge
 from animate124.stages.evaluate_views import Shown, align, copied, frozen, nothing
 from animate124.stages.finished_field import open_field

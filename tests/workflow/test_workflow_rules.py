@@ -120,7 +120,7 @@ def test_a_wrong_configuration_ends_in_one_sentence(folder, config, said):
     [
         ("", "results/pando/video.mp4", "There is no scene 'pando': did you mean 'panda'?"),
         ("", "results/zebra/all", "There is no scene 'zebra': known are panda."),
-        ("", "results/panda/all", "The picture panda.png of the scene 'panda' is not there"),
+        ("", "results/panda/all", "The image panda.png of the scene 'panda' is not there"),
         ("panda\tp.png\ta fox", "batch", "line 3: the scene 'panda' is there already"),
         ("Fox!\tp.png\ta fox", "batch", "The setting 'scene' cannot be 'Fox!'"),
         ("fox\tp.png", "batch", "line 3: the cell 'prompt' is empty."),
