@@ -1,6 +1,5 @@
 """The rerun matrix of scenes that start from an asset; test_dag.py has that of pictures."""
 
-import os
 import shlex
 
 import pytest
@@ -29,27 +28,6 @@ def checkout(tmp_path_factory):
     folder = copy_checkout(tmp_path_factory.mktemp("checkout"))
     assert Workflow(folder).pretend(ROBOT) == len(STAGES) + 5
     return folder
-
-
-@pytest.fixture
-def workflow(checkout):
-    return Workflow(checkout)
-
-
-@pytest.fixture
-def change(checkout):
-    """Write other bytes into files of the checkout; what was there comes back afterwards."""
-    before = {}
-
-    def change(path, edit):
-        path = checkout / path
-        before.setdefault(path, (path.read_bytes(), path.stat()))
-        path.write_bytes(edit(path.read_bytes()))
-
-    yield change
-    for path, (content, stat) in before.items():
-        path.write_bytes(content)
-        os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
 def test_nothing_runs_again_when_nothing_changed(workflow):
