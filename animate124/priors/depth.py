@@ -1,4 +1,7 @@
-"""Depth from one image: DPT (arXiv 2103.13413) and Depth Anything (arXiv 2406.09414)."""
+"""Depth from one image: DPT (arXiv 2103.13413), Depth Anything (arXiv 2406.09414), UPerNet.
+
+UPerNet (arXiv 1807.10221) is a network for segmentation; with one channel it is the nano zoo's.
+"""
 
 from __future__ import annotations
 
@@ -33,16 +36,24 @@ class Depth:
             UserError: the folder holds another kind of network, one of metric depth, or damaged
                 files.
         """
-        from transformers import DepthAnythingForDepthEstimation, DPTForDepthEstimation
+        from transformers import (
+            DepthAnythingForDepthEstimation,
+            DPTForDepthEstimation,
+            UperNetForSemanticSegmentation,
+        )
 
-        kinds = {"dpt": DPTForDepthEstimation, "depth_anything": DepthAnythingForDepthEstimation}
+        kinds = {
+            "dpt": DPTForDepthEstimation,
+            "depth_anything": DepthAnythingForDepthEstimation,
+            "upernet": UperNetForSemanticSegmentation,
+        }
         folder = check_folder(folder)
         config = read_json(folder, "config.json")
         kind = kinds.get(config.get("model_type"))
         if kind is None:
             raise UserError(
                 f"{folder} holds a network of kind {config.get('model_type')!r}, which is none "
-                f"for depth: those are {' and '.join(kinds)}."
+                f"for depth: those are {', '.join(kinds)}."
             )
         if config.get("depth_estimation_type", "relative") != "relative":
             raise UserError(
@@ -59,6 +70,7 @@ class Depth:
         """
         check_images(images)
         pixels = self.preprocess(images.to(self.model.device, torch.float32))
-        found = self.model(pixel_values=pixels.to(self.model.dtype)).predicted_depth.float()
+        output = self.model(pixel_values=pixels.to(self.model.dtype))
+        found = output.logits[:, 0] if "logits" in output else output.predicted_depth
         size = tuple(images.shape[2:])
-        return interpolate(found[:, None], size, mode="bicubic", align_corners=False)[:, 0]
+        return interpolate(found[:, None].float(), size, mode="bicubic", align_corners=False)[:, 0]

@@ -1,20 +1,21 @@
-"""The nano depth network: DPT-tiny on 64² images, relative inverse depth (larger = nearer).
+"""The nano depth network: UPerNet on 64² images, relative inverse depth (larger = nearer).
 
-Supervised on the subject only, where the toybox knows the depth; elsewhere it learns to say 0.
+Supervised on the subject only, where the toybox knows the depth; elsewhere it learns to say 0 or
+less.
 """
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from transformers import BitConfig, DPTConfig, DPTForDepthEstimation
+from transformers import UperNetConfig, UperNetForSemanticSegmentation, VisionTextDualEncoderModel
 
 from animate124 import runtime
 from animate124.media.files import write_json
 from animate124.priors.components import load_module
 from animate124.settings.training import TrainSettings
 from animate124.settings.zoo import ZooSettings
-from animate124.zoo import augment, data, folders
+from animate124.zoo import augment, data, embedder, folders
 from animate124.zoo.diffusion import part
 from animate124.zoo.task import ZooTask
 
@@ -30,80 +31,42 @@ DEFAULTS = ZooSettings(
 )
 SCALES = 4  # of the gradient matching
 LEVEL, SPREAD = 1.0, 0.3  # mean and deviation that the output is to have over a subject
-_VIEWS, _FRAMES, _USES = 2, 2, 2
+_VIEWS, _USES = 2, 4
 _SUBJECT = 0.5  # coverage from which a pixel counts as subject
 _LEAST = 1e-3  # below it a spread is taken for this, so that a flat output has finite gradients
 
 
-def build() -> DPTForDepthEstimation:
-    """The untrained network, 2.8 M parameters: DPT-Hybrid (Ranftl et al. 2021) in small.
+def build() -> UperNetForSemanticSegmentation:
+    """The untrained network, 1.7 M parameters: UPerNet (arXiv 1807.10221) with one channel out.
 
-    A transformer alone, on patches of 8², learned little in the time in which this one, with its
-    convolutions below, was done.
+    Its backbone is the embedder's residual network, so that a training can begin with features of
+    toys: from scratch, neither this nor DPT in small nor GLPN got anywhere in the time.
     """
-    backbone = BitConfig(
-        embedding_size=32,
-        hidden_sizes=[64, 128, 256],
-        depths=[2, 2, 2],
-        layer_type="bottleneck",
-        global_padding="same",
-        embedding_dynamic_padding=True,
-        num_groups=8,
-        out_features=["stage1", "stage2", "stage3"],
-    )
-    config = DPTConfig(
-        is_hybrid=True,
+    backbone = embedder.vision_config()
+    backbone.out_features = [f"stage{k}" for k in range(1, 5)]
+    config = UperNetConfig(
         backbone_config=backbone,
-        backbone_featmap_shape=(1, 256, 4, 4),
-        image_size=data.SIZE,
-        patch_size=16,
-        hidden_size=192,
-        num_hidden_layers=4,
-        num_attention_heads=3,
-        intermediate_size=768,
-        backbone_out_indices=(0, 1, 1, 3),
-        readout_type="project",
-        reassemble_factors=(1, 1, 1, 0.5),
-        neck_hidden_sizes=(64, 128, 96, 96),
-        fusion_hidden_size=48,
-        use_batch_norm_in_fusion_residual=True,
-        use_bias_in_fusion_residual=False,
+        hidden_size=64,
+        pool_scales=[1, 2],
         use_auxiliary_head=False,
-        layer_norm_eps=1e-5,
+        auxiliary_in_channels=None,
+        num_labels=1,
     )
-    model = DPTForDepthEstimation(config)
-    # With the library's deviation of 0.02 the signal of so narrow convolutions fades to nothing.
-    for layer in (*model.neck.modules(), *model.head.modules()):
-        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
-            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
-    torch.nn.init.normal_(model.head.head[-2].weight, std=0.02)
-    # At 0, the library's choice, the normalisation of the class token has a boundless gradient.
-    torch.nn.init.normal_(model.dpt.embeddings.cls_token, std=0.1)
-    torch.nn.init.normal_(model.dpt.embeddings.position_embeddings, std=0.1)
+    model = UperNetForSemanticSegmentation(config)
+    torch.nn.init.normal_(model.decode_head.classifier.weight, std=0.05)
     return model
 
 
-def new(seed: int) -> DPTForDepthEstimation:
+def new(seed: int) -> UperNetForSemanticSegmentation:
     """An untrained network whose weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(runtime.derive_seed(seed, ROLE, "init"))
         return build()
 
 
-def estimate(model: DPTForDepthEstimation, images: Tensor) -> Tensor:
+def estimate(model: UperNetForSemanticSegmentation, images: Tensor) -> Tensor:
     """Relative inverse depth [N, H, W] of images [N, 3, H, W] in [0, 1]."""
-    return model((images - MEAN) / STD).predicted_depth
-
-
-def before_relu(model: DPTForDepthEstimation, images: Tensor) -> Tensor:
-    """`estimate` without the head's last ReLU, behind which a subject at 0 would learn nothing."""
-    kept: list[Tensor] = []
-    hook = model.head.head[-2].register_forward_hook(lambda *call: kept.append(call[-1]))
-    try:
-        estimate(model, images)
-    finally:
-        hook.remove()
-    return kept[0][:, 0]
+    return model((images - MEAN) / STD).logits[:, 0]
 
 
 def standardise(values: Tensor, mask: Tensor) -> Tensor:
@@ -143,21 +106,24 @@ def gradient_error(residual: Tensor, mask: Tensor) -> Tensor:
 
 
 class DepthTask(ZooTask):
-    """Scale-and-shift-invariant loss with gradient matching on the subject, 0 behind it.
+    """Scale-and-shift-invariant loss with gradient matching on the subject, at most 0 behind it.
 
     The invariant terms leave the output's scale and shift open; `gauge` asks for LEVEL as the
     mean and SPREAD of deviation, above the 0 that `far` asks of the background. It also lets the
     network say LEVEL where it does not know better, which standardising does not.
     """
 
-    def __init__(self, settings: ZooSettings, device: str, model: DPTForDepthEstimation) -> None:
+    def __init__(
+        self, settings: ZooSettings, device: str, model: UperNetForSemanticSegmentation
+    ) -> None:
         super().__init__(ROLE, settings, {"depth": model}, device)
         self.model = model
+        self._kept: dict[int, tuple[Tensor, Tensor]] = {}
 
     def loss(self, step: int) -> dict[str, Tensor]:
         images, disparity, mask, empty = (x.to(self.device) for x in self.samples(step))
         with self.autocast():
-            predicted = before_relu(self.model, images)
+            predicted = estimate(self.model, images)
         predicted = predicted.float()
         true = standardise(disparity, mask)
         residual = standardise(predicted, mask) - true
@@ -173,23 +139,16 @@ class DepthTask(ZooTask):
     def samples(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Images [batch, 3, H, W], inverse depth, subject mask and background mask [batch, H, W].
 
-        Half of the subjects are enlarged, shrunk, moved or mirrored; two backgrounds in five are
-        white. Images in which the move left less than 16 pixels of the subject stay unmoved.
+        An image is rendered once and stands in the batches of _USES steps (data echoing, arXiv
+        1907.05550), each time placed and lit anew over another ground: rendering costs more than
+        the step. Half of the subjects are enlarged, shrunk, moved or mirrored; two backgrounds in
+        five are white. Images in which the move left less than 16 pixels of the subject stay
+        unmoved.
         """
-        rng = data.stream(self.seed, self.name, "data", step)
         count = self.settings.batch
-        rgba, depth = [], []
-        for clip in data.draw_clips(rng, -(-count // (_VIEWS * _FRAMES * _USES))):
-            sight = data.look(
-                clip,
-                rng.uniform(-180, 180, _VIEWS),
-                rng.uniform(*data.ELEVATIONS, _VIEWS),
-                rng.random(_FRAMES),
-                depth=True,
-            )
-            rgba += [sight.rgba.flatten(0, 1)] * _USES
-            depth += [sight.depth.flatten(0, 1)] * _USES
-        seen, far = torch.cat(rgba)[:count], torch.cat(depth)[:count]
+        rendered = [self._rendered(step - age) for age in range(_USES)]
+        seen, far = (torch.cat(kind)[:count] for kind in zip(*rendered, strict=True))
+        rng = data.stream(self.seed, self.name, "place", step)
         maps = augment.placements(rng, count, (0.7, 1.25), 0.12, still=0.5)
         moved, behind = augment.place(seen, maps), augment.place(far, maps, "nearest")
         lost = (subject(moved, behind).flatten(1).sum(1) < 16)[:, None, None, None]
@@ -200,6 +159,23 @@ class DepthTask(ZooTask):
         mask = subject(moved, behind)
         disparity = torch.where(mask, 1.0 / behind[:, 0].clamp(min=_LEAST), 0.0)
         return images, disparity, mask, moved[:, 3] == 0.0
+
+    def _rendered(self, key: int) -> tuple[Tensor, Tensor]:
+        """Premultiplied pictures [N, 4, H, W] and depths [N, 1, H, W], with N · _USES ≥ batch.
+
+        A pure function of the seed and `key`; the last _USES are kept.
+        """
+        if key not in self._kept:
+            rng = data.stream(self.seed, self.name, "data", key)
+            rgba, depth = [], []
+            for clip in data.draw_clips(rng, -(-self.settings.batch // (_VIEWS * _USES))):
+                angles = rng.uniform(-180, 180, _VIEWS), rng.uniform(*data.ELEVATIONS, _VIEWS)
+                sight = data.look(clip, *angles, rng.random(1), depth=True)
+                rgba.append(sight.rgba[:, 0])
+                depth.append(sight.depth[:, 0])
+            self._kept = {k: v for k, v in self._kept.items() if abs(k - key) < _USES}
+            self._kept[key] = (torch.cat(rgba), torch.cat(depth))
+        return self._kept[key]
 
     def preview(self, step: int) -> Tensor:
         """Eight images above their true inverse depth and the network's, both standardised."""
@@ -217,10 +193,13 @@ def subject(rgba: Tensor, depth: Tensor) -> Tensor:
 
 
 def make_task(settings: ZooSettings, device: str, models: Path) -> DepthTask:
-    """The training of a fresh network, or of the one in `models`; it builds on no other."""
+    """The training of the network in `models`, or of one whose backbone is the embedder's there."""
     if settings.start == "fresh":
-        return DepthTask(settings, device, new(settings.train.seed))
-    model = load_module(DPTForDepthEstimation, part(models, ROLE), torch.float32)
+        model = new(settings.train.seed)
+        eyes = load_module(VisionTextDualEncoderModel, part(models, embedder.ROLE), torch.float32)
+        model.backbone.load_state_dict(eyes.vision_model.state_dict())
+        return DepthTask(settings, device, model)
+    model = load_module(UperNetForSemanticSegmentation, part(models, ROLE), torch.float32)
     return DepthTask(settings, device, model.requires_grad_(True).train())
 
 
@@ -249,7 +228,7 @@ def export(task: DepthTask, folder: Path) -> None:
 
 
 @torch.no_grad()
-def recalibrate(model: DPTForDepthEstimation, task: DepthTask, batches: int = 40) -> None:
+def recalibrate(model: UperNetForSemanticSegmentation, task: DepthTask, batches: int = 40) -> None:
     """Take the statistics of batch normalisation anew, for the averaged weights, in place.
 
     Those met in training belong to other weights, and a checkpoint does not hold them.

@@ -49,6 +49,16 @@ PAIRS = [(species, motion) for species in SPECIES for motion in motions_of(speci
 """Every species with every motion it can do: the classes of the classification loss."""
 
 
+def vision_config() -> ResNetConfig:
+    """Of the residual network, whose features the depth network begins with too."""
+    return ResNetConfig(
+        embedding_size=32,
+        hidden_sizes=[48, 80, 128, 224],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+    )
+
+
 def build() -> VisionTextDualEncoderModel:
     """The untrained network, 1.6 M parameters: a residual network beside a small CLIP text model.
 
@@ -66,12 +76,7 @@ def build() -> VisionTextDualEncoderModel:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    vision = ResNetConfig(
-        embedding_size=32,
-        hidden_sizes=[48, 80, 128, 224],
-        depths=[1, 1, 1, 1],
-        layer_type="basic",
-    )
+    vision = vision_config()
     vision.hidden_size = vision.hidden_sizes[-1]  # what the projection reads
     return VisionTextDualEncoderModel(
         VisionTextDualEncoderConfig.from_vision_text_configs(vision, text, projection_dim=96)

@@ -27,6 +27,7 @@ MODULES = {
 NEEDS = {
     "text-to-image": ("autoencoder",),
     "novel-view": ("autoencoder", "embedding"),
+    "depth": ("embedding",),
     "text-to-video": ("autoencoder", "text-to-image"),
     "tile-control": ("autoencoder", "text-to-image"),
     "multi-view-video": ("autoencoder", "text-to-image", "text-to-video"),

@@ -281,10 +281,13 @@ def test_a_cut_out_that_sits_well_comes_out_as_it_was(tmp_path, root):
     shown = was[..., 3] > 0.02  # 8-bit colours of what is hardly there cannot come back
     assert np.abs(was - made)[shown].max() < 0.5 / 255 + 1e-6
     assert (read_image(tmp_path / "out" / "mask.png")[..., 0] == made[..., 3]).all()
-    assert record["matte"] == "its own" and record["warnings"] == [] and record["priors"] == []
+    assert record["matte"] == "its own" and record["warnings"] == []
+    assert [prior["role"] for prior in record["priors"]] == ["depth"]
     assert record["placement"] == {"left": 0, "top": 0, "edge": 256, "moved": False}
     assert record == json.loads((tmp_path / "out" / "stage.json").read_text())
-    assert not (tmp_path / "out" / "depth.png").exists() and "none" in record["depth"]
+    near = read_image(tmp_path / "out" / "depth.png")[..., 0]
+    assert record["depth"] == "nano/depth" and near[made[..., 3] == 0].max() == 0
+    assert near.max() == 1 and near[made[..., 3] > 0.9].std() > 0.1
 
 
 def test_a_small_cut_out_to_the_side_is_brought_to_the_middle(tmp_path):
@@ -487,6 +490,12 @@ def profile_without_matting(tmp_path):
     (tmp_path / "bare.yaml").write_text("about: nothing in it\n")
 
 
+def profile_whose_depth_is_absent(tmp_path):
+    good(tmp_path)
+    depth = "model: ./gone, licence: MIT, commercial: true, allow_patterns: [config.json]"
+    (tmp_path / "bare.yaml").write_text(f"about: x\nroles: {{depth: {{{depth}}}}}\n")
+
+
 def foreign(tmp_path):
     with_alpha(tmp_path, disc())
     (tmp_path / "out").mkdir()
@@ -556,9 +565,9 @@ BAD = {
         ("profile bare names no matting model", "choose another profile"),
     ),
     "no depth model": (
-        good,
-        ("--set", "depth=on"),
-        ("The depth model", "is absent", "zoo train depth"),
+        profile_whose_depth_is_absent,
+        ("--profile", "bare.yaml", "--set", "depth=on"),
+        ("The depth model", "gone", "is absent"),
     ),
     "unknown profile": (good, ("--profile", "nan"), ("Unknown priors profile", "'nano'")),
     "unknown setting": (good, ("--set", "sise=64"), ("Unknown setting 'sise'", "'size'")),

@@ -11,6 +11,9 @@ from transformers import (
     Dinov2Config,
     DPTConfig,
     DPTForDepthEstimation,
+    ResNetConfig,
+    UperNetConfig,
+    UperNetForSemanticSegmentation,
 )
 from transformers.models.dpt.image_processing_pil_dpt import DPTImageProcessorPil
 
@@ -97,6 +100,26 @@ def tiny_depth_anything(folder, **more):
     return processor(folder, size=size, keep_aspect_ratio=True, ensure_multiple_of=14, **IMAGENET)
 
 
+def tiny_upernet(folder):
+    torch.manual_seed(0)
+    backbone = ResNetConfig(
+        embedding_size=8,
+        hidden_sizes=[8, 8, 16, 16],
+        depths=[1, 1, 1, 1],
+        layer_type="basic",
+        out_features=["stage1", "stage2", "stage3", "stage4"],
+    )
+    config = UperNetConfig(
+        backbone_config=backbone,
+        hidden_size=8,
+        pool_scales=[1],
+        use_auxiliary_head=False,
+        num_labels=1,
+    )
+    UperNetForSemanticSegmentation(config).save_pretrained(folder)
+    return processor(folder, size={"height": 32, "width": 32}, image_mean=[0.5] * 3)
+
+
 def processor(folder, **settings):
     """Write preprocessor_config.json and give transformers' own processor of the same settings."""
     config = {"image_std": [0.5] * 3, "resample": 3, "do_rescale": True} | settings
@@ -125,7 +148,7 @@ def test_preprocessing_agrees_with_transformers(tmp_path, make, size):
     assert (mine - expected["pixel_values"]).abs().max() < 1.1 / 255 / 0.224
 
 
-@pytest.mark.parametrize("make", [tiny_dpt, tiny_depth_anything])
+@pytest.mark.parametrize("make", [tiny_dpt, tiny_depth_anything, tiny_upernet])
 def test_estimate_is_the_network_on_its_own_processor(tmp_path, make):
     theirs = make(tmp_path)
     images, integers = image(64, 96)
@@ -134,7 +157,8 @@ def test_estimate_is_the_network_on_its_own_processor(tmp_path, make):
     assert found.shape == (1, 64, 96) and found.dtype == torch.float32
     pixels = theirs(integers, return_tensors="pt", input_data_format="channels_first")
     with torch.no_grad():
-        raw = prior.model(**pixels).predicted_depth
+        output = prior.model(**pixels)
+    raw = output.logits[:, 0] if make is tiny_upernet else output.predicted_depth
     wanted = torch.nn.functional.interpolate(raw[:, None], (64, 96), mode="bicubic")[:, 0]
     spread = wanted.max() - wanted.min()
     assert (found - wanted).abs().max() < 0.02 * spread + 1e-6

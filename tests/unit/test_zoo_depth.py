@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from transformers import DPTForDepthEstimation
+from transformers import UperNetForSemanticSegmentation, VisionTextDualEncoderModel
 
 from animate124 import training
 from animate124.zoo import data, depth
@@ -95,6 +95,28 @@ def test_samples_depend_on_seed_and_step_and_are_true():
     assert (disparity[~mask] == 0).all()
 
 
+def test_what_was_rendered_once_is_used_in_several_steps_seldom_alike():
+    task = depth.make_task(settings(1, batch=8), "cpu", NANO)
+    rendered = []
+    original = task._rendered
+    task._rendered = lambda key: rendered.append(key) or original(key)
+    batches = [task.samples(step) for step in (4, 5)]
+    assert rendered == [4, 3, 2, 1, 5, 4, 3, 2]
+    fresh = depth.make_task(settings(1, batch=8), "cpu", NANO).samples(5)
+    assert all(torch.equal(a, b) for a, b in zip(fresh, batches[1], strict=True))
+    # Six of eight were in the batch before; half are not moved, two in five of these over white.
+    alike = sum(torch.equal(a, b) for a in batches[0][0] for b in batches[1][0])
+    assert alike < 4
+
+
+def test_a_fresh_network_begins_with_the_embedders_features():
+    task = depth.make_task(settings(1), "cpu", NANO)
+    eyes = VisionTextDualEncoderModel.from_pretrained(NANO / "embedding", dtype=torch.float32)
+    images = torch.rand(2, 3, 64, 64)
+    ours = task.model.eval().backbone(images).feature_maps[-1]
+    assert torch.equal(ours, eyes.vision_model(images).last_hidden_state)
+
+
 def test_look_gives_depth_only_if_asked_and_the_same_colours():
     rng = data.stream(0, "test")
     clip = data.draw_clips(rng, 1)[0]
@@ -138,7 +160,7 @@ def test_resume_is_exact(tmp_path):
         assert torch.equal(whole.average[name], second.average[name]), name
 
 
-def test_export_loads_as_dpt_says_the_same_and_can_be_trained_further(tmp_path):
+def test_export_loads_as_upernet_says_the_same_and_can_be_trained_further(tmp_path):
     folder = tmp_path / "depth"
     task = depth.make_task(settings(1), "cpu", NANO)
     depth.export(task, folder)
@@ -147,10 +169,10 @@ def test_export_loads_as_dpt_says_the_same_and_can_be_trained_further(tmp_path):
         "model.safetensors",
         "preprocessor_config.json",
     }
-    assert (folder / "model.safetensors").stat().st_size < 6.5e6
+    assert (folder / "model.safetensors").stat().st_size < 3.5e6
     facts = json.loads((folder / "preprocessor_config.json").read_text())
     assert facts["size"] == {"height": 64, "width": 64} and facts["image_mean"] == [0.5] * 3
-    model = DPTForDepthEstimation.from_pretrained(folder, dtype=torch.float32).eval()
+    model = UperNetForSemanticSegmentation.from_pretrained(folder, dtype=torch.float32).eval()
     ours = task.averaged()["depth"]
     depth.recalibrate(ours, task)
     images = task.samples(0)[0]
@@ -159,7 +181,7 @@ def test_export_loads_as_dpt_says_the_same_and_can_be_trained_further(tmp_path):
         assert expected.shape == (4, 64, 64)
         assert (depth.estimate(model, images) - expected).abs().max() < 1e-2
         # What was measured on many batches fits another batch about as well as its own statistics.
-        assert (depth.estimate(ours.train(), images) - expected).abs().mean() < 0.1
+        assert (depth.estimate(ours.train(), images) - expected).abs().mean() < 0.3
     further = depth.make_task(settings(1, start="shipped"), "cpu", tmp_path)
     assert further.average.keys() == task.average.keys()
     for name, value in task.average.items():
