@@ -2,14 +2,14 @@
 
 Ten animated GLB files of the toybox, written by this project: six characters as moving nodes,
 three shapes as morph targets, one character as a skin. `animate124 mvvideo build` renders them
-twice: once undisturbed; once killed (SIGKILL) in the middle of a clip, half way, and run again.
+twice: once undisturbed; once killed (SIGKILL) half way, while it writes a clip, and run again.
 Nothing that was finished may be made again, and the two data sets must not differ by a byte.
 """
 
 import argparse
 import json
-import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from timing import idle_cores
 
+from animate124.media.files import TEMP_PREFIX
 from animate124.media.glb import Node, posed_parts, read, world_matrices
 from animate124.media.glb.build import Writer
 from animate124.toybox.characters import sample_clip
@@ -31,7 +32,7 @@ FPS, SECONDS = 8.0, 2.0  # of the animations: 16 keys, as many as a clip has fra
 SEEDS = (1, 5, 8, 11, 19, 23)  # characters as moving nodes
 SKINNED = 27
 MORPHS = (bending_bar, flag, squash)
-TINY = ("views=2", "frames=4", "size=16", "supersample=1")
+TINY = ("views=2", "frames=4", "size=64", "supersample=1")
 
 
 def write_assets(folder: Path, fps: float = FPS) -> None:
@@ -91,23 +92,21 @@ class Build:
 
 
 def build(assets: Path, out: Path, settings: tuple[str, ...] = (), kill_after: int = 0) -> Build:
-    """Run `animate124 mvvideo build`; `kill_after` so many clips, in the middle of the next one.
-
-    Its middle is guessed by the mean time of the clips before, less for the first, which loads.
-    """
+    """Run `animate124 mvvideo build`; `kill_after` so many clips, while the next one is written."""
     command = [sys.executable, "-m", "animate124", "mvvideo", "build", str(assets)]
     command += ["--out", str(out), *(word for text in settings for word in ("--set", text))]
-    began, said, moments = time.perf_counter(), [], []
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    began, before, said = time.perf_counter(), used.ru_utime + used.ru_stime, []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         said.append(line)
-        moments.append(time.perf_counter())
         if kill_after and len(said) == kill_after:
-            time.sleep(0.5 * (moments[-1] - moments[0]) / max(kill_after - 1, 1))
-            process.send_signal(signal.SIGKILL)
+            while process.poll() is None and not any(out.glob(f"{TEMP_PREFIX}*/*.png")):
+                time.sleep(0.001)
+            process.kill()
     process.stdout.close()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    process.wait()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     if process.returncode not in (0, -signal.SIGKILL):
         raise RuntimeError(f"the build failed: {' '.join(said)}")
     return Build(
@@ -115,7 +114,7 @@ def build(assets: Path, out: Path, settings: tuple[str, ...] = (), kill_after: i
         kept=tuple(re.findall(r"^(\S+): there already$", "".join(said), re.MULTILINE)),
         killed=process.returncode != 0,
         seconds=time.perf_counter() - began,
-        cpu=used.ru_utime + used.ru_stime,
+        cpu=used.ru_utime + used.ru_stime - before,
     )
 
 
@@ -137,6 +136,7 @@ def measure(folder: Path, settings: tuple[str, ...]) -> dict[str, object]:
     whole = build(assets, folder / "whole", settings)
     half = build(assets, folder / "killed", settings, kill_after=len(whole.made) // 2)
     before = changed(folder / "killed")
+    half_done = len(list((folder / "killed").glob(f"{TEMP_PREFIX}*")))
     rest = build(assets, folder / "killed", settings)
     after = changed(folder / "killed")
     finished = [name for name in before if name.split("/")[0] in half.made]
@@ -145,7 +145,7 @@ def measure(folder: Path, settings: tuple[str, ...]) -> dict[str, object]:
         found |= {f"{name}_cpu_seconds": round(run.cpu, 1)}
     return found | {
         "was_killed": half.killed,
-        "left_half_done": sum(name.startswith(".") for name in before),
+        "left_half_done": half_done,
         "made_again": sum(before[name] != after[name] for name in finished),
         "files": len(after),
         "identical": contents(folder / "whole") == contents(folder / "killed"),
