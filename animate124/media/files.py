@@ -50,8 +50,7 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         ensure_folder(path.parent)
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-        owner = f"{os.getpid()}-{secrets.token_hex(4)}-{_host()}"
-        temp = path.parent / f"{TEMP_PREFIX}{owner}{path.suffix}"
+        temp = temporary(path.parent, path.suffix)
         try:
             yield temp
             _flush(temp)
@@ -97,6 +96,12 @@ def ensure_folder(path: str | os.PathLike) -> Path:
                 f"Cannot make the folder {path}: this place takes no folders: choose another path."
             ) from error
     return path
+
+
+def temporary(folder: Path, suffix: str = "") -> Path:
+    """A path in `folder` that nobody else uses; `clean_stale` spares it while this process runs."""
+    owner = f"{os.getpid()}-{secrets.token_hex(4)}-{_host()}"
+    return folder / f"{TEMP_PREFIX}{owner}{suffix}"
 
 
 def clean_stale(folder: str | os.PathLike) -> list[Path]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from torch import Tensor
 
 from animate124.errors import UserError
 from animate124.geometry.cameras import Cameras
-from animate124.media.files import TEMP_PREFIX, clean_stale, ensure_folder, write_json
+from animate124.media.files import clean_stale, ensure_folder, temporary, write_json
 from animate124.media.images import contact_sheet, write_png
 from animate124.media.tensors import load_tensors, save_tensors
 from animate124.toybox.bundle_record import (
@@ -104,9 +103,7 @@ def write_bundle(
     _refuse_existing(folder, force)
     ensure_folder(folder.parent)
     clean_stale(folder.parent)
-    host = "".join(c for c in os.uname().nodename if c.isalnum())[:32]
-    temp = folder.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(4)}-{host}"
-    ensure_folder(temp)
+    temp = ensure_folder(temporary(folder.parent))
     try:
         _fill(temp, clip, split, views, frames, size, samples, track_count)
         _exchange(temp, folder)

@@ -22,7 +22,14 @@ import torch
 from animate124 import runtime
 from animate124.errors import UserError
 from animate124.geometry.cameras import DEFAULT_FOV_Y, DEFAULT_RADIUS, Cameras, orbit
-from animate124.media.files import TEMP_PREFIX, ensure_folder, write_json, write_text
+from animate124.media.files import (
+    TEMP_PREFIX,
+    clean_stale,
+    ensure_folder,
+    temporary,
+    write_json,
+    write_text,
+)
 from animate124.media.images import write_png
 from animate124.settings.base import digest
 from animate124.settings.mvvideo import MvVideoSettings
@@ -115,8 +122,7 @@ def build(source: Source, out: Path, settings: MvVideoSettings) -> bool:
         source=type(source).__name__.lower(),
         key=key,
     )
-    temp = ensure_folder(out) / f"{TEMP_PREFIX}{source.name}-{os.getpid()}"
-    shutil.rmtree(temp, ignore_errors=True)
+    temp = temporary(ensure_folder(out))
     try:
         ensure_folder(temp)
         for view, clip in enumerate(made.frames):
@@ -145,7 +151,9 @@ def _entry(found: Mapping[str, Any]) -> Entry:
 
 def write_manifest(out: Path) -> list[Entry]:
     """List all finished clips below `out` in its manifest, and return them, by name."""
-    found = [entry for folder in sorted(out.iterdir()) if (entry := read_clip(folder)) is not None]
+    # What another process is making, or a killed one left, is no clip yet.
+    folders = [path for path in sorted(out.iterdir()) if not path.name.startswith(TEMP_PREFIX)]
+    found = [entry for folder in folders if (entry := read_clip(folder)) is not None]
     lines = [json.dumps(asdict(entry)) for entry in found]
     write_text(out / MANIFEST, "\n".join([*lines, ""]))
     return found
@@ -171,7 +179,11 @@ def read_manifest(folder: Path) -> list[Entry]:
 def build_all(
     sources: Sequence[Source], out: Path, settings: MvVideoSettings
 ) -> Iterator[tuple[str, bool | UserError]]:
-    """`build` every clip and write the manifest; yields (name, made), or why one was left out."""
+    """`build` every clip and write the manifest; yields (name, made), or why one was left out.
+
+    What killed processes left half done is removed first.
+    """
+    clean_stale(out)
     for source in sources:
         try:
             yield source.name, build(source, out, settings)

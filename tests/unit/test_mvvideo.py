@@ -12,6 +12,7 @@ from zoo_models import models, settings  # noqa: F401
 from animate124.cli import app
 from animate124.errors import UserError
 from animate124.geometry.cameras import project
+from animate124.media import files
 from animate124.media.glb import MeshPart, Node, write_morph_animation, write_node_animation
 from animate124.media.images import read_image
 from animate124.priors.mvvdm.cameras import camera_vectors
@@ -97,7 +98,13 @@ def test_it_goes_on_where_it_stopped(dataset, assets, tmp_path):
     sources = [*glb_sources(assets, dataset[2]), Toybox(1)]
     before = {p: p.stat().st_mtime_ns for p in out.rglob("*.png")}
     (out / "toybox_1" / "clip.json").unlink()  # as if killed in the middle of it
+    alive = files.temporary(out)  # a clip that is whole but for its name, and one of a dead process
+    shutil.copytree(out / "runner_00", alive)
+    shutil.copytree(alive, out / ".tmp-runner_00")
     again = dict(mvvideo.build_all(sources, out, SETTINGS))
+    assert [path for path in out.iterdir() if path.name.startswith(".")] == [alive]
+    assert (out / mvvideo.MANIFEST).read_bytes() == (dataset[0] / mvvideo.MANIFEST).read_bytes()
+    shutil.rmtree(alive)
     assert again["toybox_1"] is True and again["runner_00"] is False
     for path in before:
         kept = path.parent.name != "toybox_1"
