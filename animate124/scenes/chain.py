@@ -55,7 +55,7 @@ STAGES = {
             "dynamic",
             "dynamic",
             "dynamic.DynamicSettings",
-            ("text-to-video", "novel-view", "embedding"),
+            ("multi-view-video", "matting", "text-to-video", "novel-view", "embedding"),
         ),
         Stage("refine", "refine", "refine.RefineSettings", ("tile-control", "embedding")),
         Stage("surface", "export", "export.ExportSettings"),

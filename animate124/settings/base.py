@@ -96,25 +96,23 @@ def known_keys(model: type[Settings]) -> list[str]:
     return keys
 
 
-def describe(model: type[Settings]) -> list[str]:
-    """One line per dotted key: default, unit and meaning."""
+def describe(model: type[Settings], values: Settings | None = None) -> list[str]:
+    """One line per dotted key: default, unit and meaning.
+
+    values: the defaults that an outer class gives, if they are not the class's own.
+    """
     lines: list[str] = []
     for name, field in model.model_fields.items():
         inner = _nested(field)
         default = field.get_default(call_default_factory=True)
+        if values is not None:
+            default = getattr(values, name)
         if inner is not None:
             own = default if isinstance(default, inner) else None
-            lines += [f"{name}.{line}" for line in _described(inner, own)]
+            lines += [f"{name}.{line}" for line in describe(inner, own)]
         else:
             lines.append(_line(name, field, default))
     return lines
-
-
-def _described(model: type[Settings], values: Settings | None) -> list[str]:
-    """`describe` with the defaults that an outer class gives."""
-    if values is None:
-        return describe(model)
-    return [_line(n, f, getattr(values, n)) for n, f in model.model_fields.items()]
 
 
 def _line(name: str, field: FieldInfo, default: Any) -> str:

@@ -7,16 +7,55 @@ from typing import Literal
 from pydantic import model_validator
 
 from animate124.settings.base import Settings, setting
+from animate124.settings.generate import SamplingSettings
+from animate124.settings.reconstruct import FitWeights, TrackSettings
 from animate124.settings.training import TrainSettings
 
 
+class SurroundSettings(SamplingSettings):
+    """Clips of the static scene from all sides at once (`animate124.stages.carried_motion`)."""
+
+    views: int = setting(4, "Views, evenly spaced, the first the picture's", "views", ge=2, le=64)
+    background: float = setting(
+        1.0, "Grey that the multi-view video prior was trained over", None, ge=0, le=1
+    )
+    cells: int = setting(
+        64, "Cells per edge of the cube in which the surface is looked for", "cells", ge=8, le=512
+    )
+
+
+class CarrySettings(Settings):
+    """Time slices that learn the carried scene (`animate124.stages.carry_task`)."""
+
+    steps: int = setting(1200, "Optimisation steps", "steps", ge=0)
+    points: int = setting(8000, "Points of one slice a step asks", "points", ge=16, le=1 << 22)
+    weight: float = setting(5.0, "Weight of the points' density and colour", None, ge=0)
+    lr: float = setting(0.02, "Learning rate of the time slices", None, gt=0)
+
+
 class DynamicSettings(Settings):
-    """Motion for a static scene from a sentence (`animate124.stages.dynamic_task`).
+    """Motion for a static scene from a sentence (`animate124.stages.dynamic`).
 
     Every weight is of a term that is a mean, so all are on one scale and none depends on the
     number of rays, frames or latents. The field's size is that of the static scene.
+
+    `surround`, `track` and `carry` are of the source multi-view alone. Of the settings from
+    `window` to `still` the source video alone has `window` to `novel_view_t_high`, `smooth`,
+    `still`, `entropy`, `lr`, and the steps of `train`; its seed and how often it logs hold for all.
     """
 
+    source: Literal["auto", "multi-view", "video"] = setting(
+        "auto",
+        "What moves the scene: multi-view, motion found in clips that the multi-view video prior "
+        "makes of all sides at once; video, the text-to-video prior, one side after the other; "
+        "auto, the former where the profile has such a prior",
+        None,
+    )
+    surround: SurroundSettings = SurroundSettings()
+    track: TrackSettings = TrackSettings(
+        gaussians=3000, fit=FitWeights(arap=0.1), train=TrainSettings(steps=600)
+    )
+    carry: CarrySettings = CarrySettings()
     slices: int = setting(8, "Time slices of the grid", "slices", ge=2, le=1024)
     loop: bool = setting(True, "The motion ends where it begins", None)
     interpolation: Literal["flow", "blend"] = setting(

@@ -1,22 +1,17 @@
-"""Settings of the stage `generate`."""
+"""Settings of the stage `generate`, and of clips from several sides in general."""
 
 from __future__ import annotations
 
 from animate124.settings.base import Settings, setting
 
 
-class GenerateSettings(Settings):
-    """Multi-view clips of an asset (`animate124 generate`)."""
+class SamplingSettings(Settings):
+    """How multi-view clips are sampled, matted and chosen."""
 
-    frames: int = setting(8, "Frames of a clip, the still view among them", "frames", ge=2, le=32)
-    fps: float = setting(8.0, "Frame rate of the clips", "frames per second", gt=0, le=120)
-    loop: bool = setting(
-        True, "Whether frame 0 comes again after the last one (the nano model's clips do)", None
-    )
     steps: int = setting(25, "Denoising steps of a pass", "steps", ge=1, le=1000)
     guidance: float = setting(2.0, "Guidance scale of the sentence (1: none)", None, ge=0, le=100)
     strength: float = setting(
-        0.9,
+        1.0,
         "Share of the noise schedule gone through; below 1 truer to the views, with less motion",
         None,
         gt=0,
@@ -46,5 +41,15 @@ class GenerateSettings(Settings):
         None,
         ge=0,
         le=1,
+    )
+
+
+class GenerateSettings(SamplingSettings):
+    """Multi-view clips of an asset (`animate124 generate`)."""
+
+    frames: int = setting(8, "Frames of a clip, the still view among them", "frames", ge=2, le=32)
+    fps: float = setting(8.0, "Frame rate of the clips", "frames per second", gt=0, le=120)
+    loop: bool = setting(
+        True, "Whether frame 0 comes again after the last one (the nano model's clips do)", None
     )
     seed: int = setting(0, "Seed of every random stream", None, ge=0, lt=2**63)

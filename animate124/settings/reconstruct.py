@@ -41,13 +41,13 @@ class FitWeights(Settings):
     growth: float = setting(0.001, "Weight that keeps the Gaussians' sizes", None, ge=0)
 
 
-class ReconstructSettings(Settings):
-    """Motion of an asset from pictures of it over time (`animate124.stages.reconstruct_task`)."""
+class TrackSettings(Settings):
+    """How the motion of a cloud is found in pictures of it over time
+    (`animate124.stages.reconstruct_task`)."""
 
     gaussians: int = setting(
         5000, "Gaussians sampled on a mesh (a cloud keeps its own)", "Gaussians", ge=16, le=1 << 20
     )
-    size: int = setting(64, "Edge of the pictures that are compared", "pixels", ge=8, le=1024)
     appearance: int = setting(
         100, "Steps that fit light and colours to the static views first (0: none)", "steps", ge=0
     )
@@ -70,3 +70,9 @@ class ReconstructSettings(Settings):
     fit: FitWeights = FitWeights()
     motion: MotionSettings = MotionSettings()
     train: TrainSettings = TrainSettings(steps=600, preview_every=300)
+
+
+class ReconstructSettings(TrackSettings):
+    """Motion of an asset from clips of it (`animate124 reconstruct`)."""
+
+    size: int = setting(64, "Edge of the pictures that are compared", "pixels", ge=8, le=1024)

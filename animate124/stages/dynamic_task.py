@@ -21,7 +21,6 @@ from animate124.geometry.cameras import (
     DEFAULT_FOV_Y,
     Cameras,
     azimuth_elevation_radius,
-    orbit,
 )
 from animate124.geometry.trajectories import dynamic_camera, random_views
 from animate124.priors import distill
@@ -34,13 +33,11 @@ from animate124.priors.views import angle_weight, view_embedding, view_prompts
 from animate124.render.volume import render_images
 from animate124.settings.dynamic import DynamicSettings
 from animate124.stages.clip_bank import Aim, ClipBank, reimagine
+from animate124.stages.moving_task import MovingTask
 from animate124.stages.picture import Picture
-from animate124.stages.scene_task import SceneTask
-
-PREVIEW_FRAMES = 8
 
 
-class DynamicTask(SceneTask):
+class DynamicTask(MovingTask):
     """Motion for a static scene.
 
     Args:
@@ -55,8 +52,6 @@ class DynamicTask(SceneTask):
         ValueError: a prior that is needed and missing.
     """
 
-    name = "dynamic"
-
     def __init__(
         self,
         picture: Picture,
@@ -69,8 +64,8 @@ class DynamicTask(SceneTask):
         novel_view: NovelView | None = None,
         prompt: str = "",
     ) -> None:
-        super().__init__(settings, picture.device, field, occupancy, march)
-        self.picture, self.video, self.novel_view = picture, video, novel_view
+        super().__init__(picture, field, occupancy, march, settings)
+        self.video, self.novel_view = video, novel_view
         if settings.video:
             if video is None:
                 raise ValueError("the weight video is not 0: give a text-to-video prior")
@@ -334,18 +329,6 @@ class DynamicTask(SceneTask):
         own = self.bank.state()
         self.bank.load_state(state)
         super().load_state({name: v for name, v in state.items() if name not in own})
-
-    def preview(self, step: int) -> Tensor:
-        """Moments of the clip from the front, above the same from behind, to the right."""
-        count, size = PREVIEW_FRAMES, self.settings.size
-        times = torch.arange(count) / (count if self.settings.loop else count - 1)
-        rows = []
-        for azimuth in (0.0, 135.0):
-            poses = orbit(azimuth, self.picture.elevation).expand(count, -1, -1).to(self.device)
-            cameras = Cameras(poses, DEFAULT_FOV_Y, size, size)
-            images = render_images(self.field, self.occupancy, times, cameras, self.march)["rgb"]
-            rows.append(images.clamp(0, 1).transpose(0, 1).flatten(1, 2))
-        return torch.cat(rows)
 
 
 def _same_latents(one: LatentPrior, other: LatentPrior) -> bool:

@@ -94,7 +94,7 @@ def optimise(
     work = work or work_folder(out)
     mark = fingerprint(inputs, models.device, digest(settings), *identity)
     with watch.part("training"):
-        report = training.run(task, settings.train, work, mark)
+        report = training.run(task, task.settings.train, work, mark)
     with watch.part("outputs"), checkpoints.locked(work), staged(out, outputs(stage)) as folder:
         field, occupancy = task.trained()
         displacement, shown = None, (field, occupancy)

@@ -1,0 +1,65 @@
+"""What `dynamic` optimises when the motion is known: time slices that hold the carried scene."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from animate124.fields.carried import Carried
+from animate124.fields.occupancy import OccupancyGrid
+from animate124.fields.radiance import RadianceField
+from animate124.settings.dynamic import DynamicSettings
+from animate124.stages.moving_task import MovingTask
+from animate124.stages.picture import Picture
+
+_DEPTH = 0.04  # world units: densities are compared by what so much of them hides
+
+
+class CarryTask(MovingTask):
+    """Every time slice learns what the static scene is once it was carried there.
+
+    In space, not in pictures: a step asks points of one slice, without a ray. What all slices share
+    stays as it is; slice 0 learns the static scene itself, with the picture for its front.
+
+    Args:
+        picture, field, occupancy, march: as of `DynamicTask`.
+        carried: the static scene at the moments of the field's slices.
+    """
+
+    def __init__(
+        self,
+        picture: Picture,
+        field: RadianceField,
+        occupancy: OccupancyGrid,
+        march: float,
+        settings: DynamicSettings,
+        carried: Carried,
+    ) -> None:
+        carry = settings.carry
+        train = settings.train.model_copy(update={"steps": carry.steps})
+        own = settings.model_copy(update={"lr": carry.lr, "train": train})
+        super().__init__(picture, field, occupancy, march, own)
+        if len(carried) != len(field.grid.slices):
+            raise ValueError(f"{len(carried)} moments for {len(field.grid.slices)} slices")
+        self.carried = carried
+
+    def parameters(self) -> list[dict]:
+        slices = [(f"grid.slices.{k}", p) for k, p in enumerate(self.field.grid.slices)]
+        return [self._group(slices, self.settings.lr)]
+
+    def loss(self, step: int) -> dict[str, Tensor]:
+        terms = self.at_start(self.picture, step)
+        carry, count = self.settings.carry, len(self.carried)
+        generator = self._generator("places", step)
+        k = int(torch.randint(count, (1,), generator=generator, device=self.device))
+        points = self.carried.places(k, carry.points, generator)
+        density, colour = self.carried.query(k, points)
+        time = torch.tensor([k / (count if self.field.grid.loop else count - 1)])
+        starts = torch.tensor([0, len(points)], device=self.device)
+        unit = points / (2 * self.field.bound) + 0.5
+        ours, shown = self.field.query(unit, time, starts)
+        hides, truth = (1 - torch.exp(-_DEPTH * d) for d in (ours, density))
+        away = (shown - colour).square()
+        terms["density"] = carry.weight * (hides - truth).square().mean()
+        terms["colour"] = carry.weight * (truth[:, None] * away).mean()
+        return terms
