@@ -29,7 +29,7 @@ class StaticSettings(Settings):
     rgb: float = setting(5.0, "Weight of the picture's colours, over random colours", None, ge=0)
     alpha: float = setting(2.0, "Weight of the picture's silhouette", None, ge=0)
     depth: float = setting(
-        0.2, "Weight of the picture's estimated depth, where there is one", None, ge=0
+        0.05, "Weight of the picture's estimated depth, where there is one", None, ge=0
     )
     normal: float = setting(
         0.0, "Weight of the picture's estimated normals, where there are any", None, ge=0
@@ -82,7 +82,7 @@ class StaticSettings(Settings):
     )
     coarse_levels: int = setting(4, "Grid levels in use at the start", "levels", ge=1, le=16)
     coarse_share: float = setting(
-        0.0, "Share of the steps after which all levels are in use", None, ge=0, le=1
+        0.5, "Share of the steps after which all levels are in use", None, ge=0, le=1
     )
     lr: float = setting(0.01, "Learning rate of the grid; the perceptron has a quarter", None, gt=0)
     lr_end: float = setting(0.1, "Share of the learning rate left at the end", None, gt=0, le=1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -12,14 +14,17 @@ from animate124.settings.dynamic import DynamicSettings
 from animate124.stages.moving_task import MovingTask
 from animate124.stages.picture import Picture
 
-_DEPTH = 0.04  # world units: densities are compared by what so much of them hides
+# Densities (1/world unit) below which matter counts as clear and above which as solid: a layer of
+# 0.04 hides 2 % of what is behind it, and all but 0.03 %.
+_CLEAR, _SOLID = 0.5, 200.0
+_FAINTEST = 1e-30  # whose logarithm still has a gradient
 
 
 class CarryTask(MovingTask):
     """Every time slice learns what the static scene is once it was carried there.
 
     In space, not in pictures: a step asks points of one slice, without a ray. What all slices share
-    stays as it is; slice 0 learns the static scene itself, with the picture for its front.
+    stays as it is, and slice 0 learns from the picture alone.
 
     Args:
         picture, field, occupancy, march: as of `DynamicTask`.
@@ -51,15 +56,30 @@ class CarryTask(MovingTask):
         terms = self.at_start(self.picture, step)
         carry, count = self.settings.carry, len(self.carried)
         generator = self._generator("places", step)
-        k = int(torch.randint(count, (1,), generator=generator, device=self.device))
+        if count == 1:
+            return terms
+        k = 1 + int(torch.randint(count - 1, (1,), generator=generator, device=self.device))
         points = self.carried.places(k, carry.points, generator)
         density, colour = self.carried.query(k, points)
         time = torch.tensor([k / (count if self.field.grid.loop else count - 1)])
         starts = torch.tensor([0, len(points)], device=self.device)
         unit = points / (2 * self.field.bound) + 0.5
         ours, shown = self.field.query(unit, time, starts)
-        hides, truth = (1 - torch.exp(-_DEPTH * d) for d in (ours, density))
-        away = (shown - colour).square()
-        terms["density"] = carry.weight * (hides - truth).square().mean()
-        terms["colour"] = carry.weight * (truth[:, None] * away).mean()
+        away = (shown - colour).square() * (1 - torch.exp(-0.04 * density))[:, None]
+        terms["density"] = carry.weight * _apart(ours, density).square().mean()
+        terms["colour"] = carry.weight * away.mean()
         return terms
+
+
+def _apart(ours: Tensor, truth: Tensor) -> Tensor:
+    """Differences of two densities [N] on a scale on which clear is 0 and solid is 1.
+
+    On the logarithm, since what a density hides has no gradient where it is clear, and matter has
+    to appear there. Clearer than clear or more solid than solid is no difference.
+    """
+    span = math.log(_SOLID / _CLEAR)
+    level = (ours.clamp(min=_FAINTEST) / _CLEAR).log() / span
+    wanted = (truth.clamp(_CLEAR, _SOLID) / _CLEAR).log() / span
+    apart = level - wanted
+    settled = ((truth <= _CLEAR) & (apart < 0)) | ((truth >= _SOLID) & (apart > 0))
+    return torch.where(settled, 0.0, apart)

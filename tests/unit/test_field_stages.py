@@ -27,7 +27,8 @@ KINDS = {"static": StaticSettings, "dynamic": DynamicSettings, "refine": RefineS
 
 
 def settings(stage, *more):
-    return parse(KINDS[stage], SMOKE[stage], list(more))
+    video = ["source=video"] if stage == "dynamic" else []  # the other: test_carry_task.py
+    return parse(KINDS[stage], SMOKE[stage], [*video, *more])
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from animate124.stages.generate_choice import Merit
 from animate124.stages.generate_matte import mattes
 from animate124.stages.models import Models
 from animate124.stages.multiview import read_clips, read_views
+from animate124.stages.multiview_clips import Stills, sampled
 
 SETTINGS = GenerateSettings(frames=3, steps=2, candidates=2, guidance=2.0)
 PROMPT = "panda"
@@ -126,10 +127,13 @@ def test_another_sentence_does_not_go_on_from_it(profile, views, tmp_path):
     for mark in ("a", "b", "b"):
         model = Models(profile).multi_view_video
         found = read_views(views)
-        shown = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+        stills = Stills(
+            torch.rand(2, 4, 16, 16, generator=torch.Generator().manual_seed(0)),
+            found.azimuth, found.elevation, found.cameras(16), found.background,
+        )  # fmt: skip
         calls = []
         model.sample_latents = partial(counted, calls, model.sample_latents)
-        stage._candidates(model, shown, found, PROMPT, settings, work, mark)
+        sampled(model, stills, PROMPT, settings, 3, 0, work, mark)
         condition_of.append(len(calls))
     assert condition_of == [1, 1, 0]
 
