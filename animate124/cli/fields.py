@@ -81,9 +81,12 @@ def dynamic(
 ) -> None:
     """Make a static scene move as a sentence says.
 
-    Time slices over the static scene are moved by the video prior; the picture holds t = 0 in
-    place, and the novel-view prior keeps the sides in agreement at all times. Writes into OUT:
-    field.safetensors, sheet.png (three sides over time), and, last, stage.json.
+    The multi-view video prior makes clips of the static scene, from all sides at once; the motion
+    of its surface is found in them, and time slices of the field learn the scene as it is carried
+    along. With --set source=video, or where the profile has no such prior, the text-to-video prior
+    moves the slices, one side after the other, and the novel-view prior keeps the sides in
+    agreement. The picture holds t = 0 in place. Writes into OUT: field.safetensors, sheet.png
+    (three sides over time), and, last, stage.json.
 
     Killed or interrupted, the same command goes on where it stopped.
 

@@ -30,6 +30,16 @@ def less_identity(quaternion: Tensor) -> Tensor:
     return 2 * torch.stack(entries, -1).unflatten(-1, (3, 3))
 
 
+def scaled(quaternion: Tensor, factor: float) -> Tensor:
+    """Unit quaternions [..., 4] of turning about the same axes by `factor` times the angles, which
+    are taken from -180 to 180 degrees."""
+    quaternion = aligned(quaternion, quaternion.new_tensor([1.0, 0.0, 0.0, 0.0]))
+    sine = quaternion[..., 1:].norm(dim=-1, keepdim=True)
+    half = factor * torch.atan2(sine, quaternion[..., :1])
+    axis = quaternion[..., 1:] / sine.clamp(min=1e-12)
+    return torch.cat([half.cos(), half.sin() * axis], -1)
+
+
 def aligned(quaternions: Tensor, like: Tensor) -> Tensor:
     """The same rotations with the sign that is nearer to `like`; both [..., 4]."""
     opposed = (quaternions * like).sum(-1, keepdim=True) < 0

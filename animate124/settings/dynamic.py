@@ -27,6 +27,9 @@ class SurroundSettings(SamplingSettings):
 class CarrySettings(Settings):
     """Time slices that learn the carried scene (`animate124.stages.carry_task`)."""
 
+    motion: float = setting(
+        1.0, "Motion strength: factor on how far every point goes and turns", None, ge=0, le=4
+    )
     steps: int = setting(1200, "Optimisation steps", "steps", ge=0)
     points: int = setting(8000, "Points of one slice a step asks", "points", ge=16, le=1 << 22)
     weight: float = setting(5.0, "Weight of the points' density and colour", None, ge=0)

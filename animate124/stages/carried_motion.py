@@ -22,7 +22,7 @@ from animate124.fields.radiance import RadianceField
 from animate124.gaussians.cloud import Cloud
 from animate124.gaussians.motion import amplitude
 from animate124.gaussians.surface import from_mesh
-from animate124.gaussians.turns import less_identity, multiply
+from animate124.gaussians.turns import less_identity, multiply, scaled
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit
 from animate124.media.glb import MeshPart
 from animate124.settings.dynamic import DynamicSettings
@@ -137,11 +137,12 @@ def surroundings(scene: FinishedField, settings: DynamicSettings, size: int) -> 
 @torch.no_grad()
 def _moments(task: ReconstructTask, settings: DynamicSettings) -> tuple[Tensor, Tensor]:
     """Positions [K, N, 3] at the moments of the field's slices, and rotations [K, N, 3, 3] since
-    rest."""
+    rest; both as far from rest as the setting `carry.motion` wants."""
     count = settings.slices
     times = torch.arange(count) / (count if settings.loop else max(count - 1, 1))
     cloud = task.cloud()
     moved, turned, _ = task.motion.frames(cloud, times)
     back = cloud.rotations * cloud.rotations.new_tensor([1.0, -1.0, -1.0, -1.0])
-    since = multiply(turned, back.expand_as(turned))
+    since = scaled(multiply(turned, back.expand_as(turned)), settings.carry.motion)
+    moved = cloud.positions + settings.carry.motion * (moved - cloud.positions)
     return moved, less_identity(since) + torch.eye(3, device=since.device)

@@ -42,10 +42,18 @@ def describe(
         "steps": report.steps,
         "samples": report.steps * settings.batch,
         "seconds": round(report.seconds),
+        "earlier": _earlier(models / role) if settings.start == "shipped" else None,
         "device": _device(task.device),
         "settings": settings.model_dump(mode="json"),
         "version": animate124.__version__,
     }
+
+
+def _earlier(folder: Path) -> dict[str, int]:
+    """Steps, samples and seconds of all trainings that led to the weights one went on from."""
+    card = read(folder)
+    before = card.get("earlier") or {}
+    return {name: card[name] + before.get(name, 0) for name in ("steps", "samples", "seconds")}
 
 
 def _device(device: str) -> str:
@@ -96,6 +104,8 @@ def text(card: dict[str, Any]) -> str:
         f"{card['steps']} steps, {card['samples']:,} samples, {card['seconds']} s on "
         f"{card['device']}",
     ]
+    if earlier := card.get("earlier"):
+        lines.append(f"after {earlier['steps']:,} steps, {earlier['samples']:,} samples before")
     if "scores" in card:
         lines += ["scores:", *(f"  {key}: {value}" for key, value in card["scores"].items())]
     else:

@@ -16,7 +16,7 @@ from animate124.gaussians.graph import spread_nodes, surface_graph
 from animate124.gaussians.motion import amplitude
 from animate124.gaussians.surface import from_mesh
 from animate124.gaussians.tracks import Keys
-from animate124.gaussians.turns import aligned, less_identity, multiply
+from animate124.gaussians.turns import aligned, less_identity, multiply, scaled
 from animate124.geometry.cameras import Cameras, orbit
 from animate124.kernels.splat_reference import rotation_matrix
 from animate124.media.glb import MeshPart
@@ -214,6 +214,16 @@ def test_a_loop_goes_on_without_a_jump(kind, carrier):
     motion = stir(motion_of(cloud, 4, True, kind=kind, carrier=carrier), 0.1)
     near = motion.frames(cloud, torch.tensor([0.999, 0.001]))[0]
     assert (near - cloud.positions).norm(dim=-1).max() < 0.02
+
+
+def test_turns_are_scaled_by_their_angle():
+    half = math.sqrt(0.5)
+    quarter = torch.tensor([[half, 0.0, half, 0.0], [-half, 0.0, -half, 0.0]])  # 90°, two signs
+    for factor, angle in ((0.0, 0), (0.5, 45), (1.0, 90), (2.0, 180)):
+        c, s = (f(math.radians(angle / 2)) for f in (math.cos, math.sin))
+        for row in scaled(quarter, factor):
+            assert row.tolist() == pytest.approx([c, 0, s, 0], abs=1e-6)
+    assert scaled(torch.tensor([1.0, 0, 0, 0]), 3.0).tolist() == [1, 0, 0, 0]
 
 
 def test_a_turn_of_the_whole_moves_and_turns_and_grows_every_gaussian():

@@ -58,7 +58,21 @@ def test_a_card_says_what_was_trained(models):  # noqa: F811
     assert card["built_on"] == {
         need: cards.weights_digest(models / need) for need in ("autoencoder", "text-to-image")
     }
+    assert card["earlier"] is None
     assert json.loads(json.dumps(card)) == card
+
+
+def test_a_card_counts_what_led_to_the_weights_it_went_on_from(models, tmp_path):  # noqa: F811
+    task = roles.module_of("depth").make_task(zoo_models.settings("depth"), "cpu", models)
+    again = zoo_models.settings("depth", start="shipped")
+    report = TrainReport(steps=7, seconds=12.6, peak_memory_mib=1.0, peak_device_memory_mib=None)
+    counts = {"steps": 5, "samples": 40, "seconds": 9}
+    for before, total in ((None, 5), (counts, 10)):
+        cards.write(tmp_path / "depth", counts | {"earlier": before})
+        (tmp_path / "embedding").mkdir(exist_ok=True)
+        card = cards.describe("depth", task, again, report, tmp_path)
+        assert card["earlier"]["steps"] == total and card["steps"] == 7
+    assert f"after {total} steps, 80 samples before" in cards.text(card | {"bytes": 1})
 
 
 def test_digest_and_size_are_of_the_weights_alone(tmp_path):
