@@ -16,6 +16,7 @@ from animate124.stages.static_task import StaticTask, _roughness
 from animate124.training import run
 
 TINY = (
+    "coarse_share=0",
     *("field.levels=4", "field.hidden=8", "field.coarsest=4", "field.finest=16"),
     *("field.log2_size=12", "field.occupancy_side=16", "field.step=0.05"),
     "field.blob=5",
