@@ -24,7 +24,8 @@ class CarryTask(MovingTask):
     """Every time slice learns what the static scene is once it was carried there.
 
     In space, not in pictures: a step asks points of one slice, without a ray. What all slices share
-    stays as it is, and slice 0 learns from the picture alone.
+    stays as it is. Slice 0 learns the static scene itself, with the picture for its front, which
+    alone would change the other sides too.
 
     Args:
         picture, field, occupancy, march: as of `DynamicTask`.
@@ -56,12 +57,10 @@ class CarryTask(MovingTask):
         terms = self.at_start(self.picture, step)
         carry, count = self.settings.carry, len(self.carried)
         generator = self._generator("places", step)
-        if count == 1:
-            return terms
-        k = 1 + int(torch.randint(count - 1, (1,), generator=generator, device=self.device))
+        k = int(torch.randint(count, (1,), generator=generator, device=self.device))
         points = self.carried.places(k, carry.points, generator)
         density, colour = self.carried.query(k, points)
-        time = torch.tensor([k / (count if self.field.grid.loop else count - 1)])
+        time = torch.tensor([k / (count if self.field.grid.loop else max(count - 1, 1))])
         starts = torch.tensor([0, len(points)], device=self.device)
         unit = points / (2 * self.field.bound) + 0.5
         ours, shown = self.field.query(unit, time, starts)

@@ -99,11 +99,9 @@ def test_every_slice_learns_its_own_moment(tmp_path, loop):
     assert made.settings.train.steps == 400 and made.settings.lr == made.settings.carry.lr
     training.run(made, made.settings.train, tmp_path, "x")
     after = [error(made.field, k) for k in range(4)]
-    assert after[0] == unmoved[0]  # the picture says nothing here
-    assert all(after[k] < 0.6 * unmoved[k] for k in (2, 3)) and after[1] < unmoved[1]
+    assert all(after[k] < 0.6 * unmoved[k] for k in (2, 3)) and max(after) < 0.1
     for name, parameter in made.field.named_parameters():
-        learns = name.startswith("grid.slices") and not name.endswith(".0")
-        assert torch.equal(parameter, before[name]) == (not learns), name
+        assert torch.equal(parameter, before[name]) == (not name.startswith("grid.slices")), name
 
 
 def test_differences_of_densities_by_hand():
