@@ -15,8 +15,9 @@ from animate124.stages.moving_task import MovingTask
 from animate124.stages.picture import Picture
 
 # Densities (1/world unit) below which matter counts as clear and above which as solid: a layer of
-# 0.04 hides 2 % of what is behind it, and all but 0.03 %.
+# _LAYER world units hides 2 % of what is behind it, and all but 0.03 %.
 _CLEAR, _SOLID = 0.5, 200.0
+_LAYER = 0.04
 _FAINTEST = 1e-30  # whose logarithm still has a gradient
 
 
@@ -64,7 +65,7 @@ class CarryTask(MovingTask):
         starts = torch.tensor([0, len(points)], device=self.device)
         unit = points / (2 * self.field.bound) + 0.5
         ours, shown = self.field.query(unit, time, starts)
-        away = (shown - colour).square() * (1 - torch.exp(-0.04 * density))[:, None]
+        away = (shown - colour).square() * (1 - torch.exp(-_LAYER * density))[:, None]
         terms["density"] = carry.weight * _apart(ours, density).square().mean()
         terms["colour"] = carry.weight * away.mean()
         return terms
