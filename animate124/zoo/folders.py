@@ -1,6 +1,7 @@
 """How the zoo's networks are written: half precision, in the layout of the published models."""
 
 import copy
+import json
 from pathlib import Path
 
 import torch
@@ -15,6 +16,8 @@ MAX_BYTES = 16 << 20
 def save_model(model: nn.Module, folder: Path) -> None:
     """`save_pretrained` of a half-precision copy; every weight file stays below 16 MiB.
 
+    Where a network that was trained further had been read from is not written down.
+
     Raises ValueError if one does not: the network is too large to ship.
     """
     with quiet():
@@ -22,6 +25,9 @@ def save_model(model: nn.Module, folder: Path) -> None:
     for path in folder.glob("*.safetensors"):
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"{path.name} has {path.stat().st_size} bytes, more than {MAX_BYTES}")
+    config = json.loads((folder / "config.json").read_text())
+    if config.pop("_name_or_path", None) is not None:
+        write_json(folder / "config.json", config)
 
 
 def write_preprocessor(

@@ -120,6 +120,9 @@ def test_weights_are_halved_and_limited(tmp_path, models):  # noqa: F811
         p.numel() for p in task.model.parameters()
     )
     assert next(task.model.parameters()).dtype == torch.float32  # a copy was halved
+    again = type(task.model).from_pretrained(tmp_path / "small")
+    folders.save_model(again, tmp_path / "again")
+    assert str(tmp_path) not in (tmp_path / "again" / "config.json").read_text()
 
     class Large(nn.Module):
         def save_pretrained(self, folder):
