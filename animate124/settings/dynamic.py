@@ -20,7 +20,7 @@ class SurroundSettings(SamplingSettings):
         1.0, "Grey that the multi-view video prior was trained over", None, ge=0, le=1
     )
     cells: int = setting(
-        64, "Cells per edge of the cube in which the surface is looked for", "cells", ge=8, le=512
+        64, "Cells per edge of the cube in which the surface is looked for", "cells", ge=16, le=256
     )
 
 
@@ -42,9 +42,9 @@ class DynamicSettings(Settings):
     Every weight is of a term that is a mean, so all are on one scale and none depends on the
     number of rays, frames or latents. The field's size is that of the static scene.
 
-    `surround`, `track` and `carry` are of the source multi-view alone. Of the settings from
-    `window` to `still` the source video alone has `window` to `novel_view_t_high`, `smooth`,
-    `still`, `entropy`, `lr`, and the steps of `train`; its seed and how often it logs hold for all.
+    `surround`, `track` and `carry` are of the source multi-view alone. Of the source video alone
+    are `window` to `novel_view_t_high` but for `size`, and `smooth`, `still`, `entropy`, `lr`,
+    `static_rate` and the steps of `train`, whose seed and logging hold for both.
     """
 
     source: Literal["auto", "multi-view", "video"] = setting(

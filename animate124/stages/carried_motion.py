@@ -113,7 +113,7 @@ def surface_cloud(scene: FinishedField, settings: DynamicSettings) -> Cloud:
     """Gaussians on the surface of the static scene, in its colours."""
     level, _ = fitting_level(scene)
     most = 8 * settings.surround.cells**2
-    cells = ExportSettings(resolution=max(settings.surround.cells, 16), max_vertices=most)
+    cells = ExportSettings(resolution=settings.surround.cells, max_vertices=most)
     surface = extract(scene, cells, 0.0, level)
     part = MeshPart(
         "surface", surface.vertices.astype(np.float32), surface.faces, colors=surface.colours

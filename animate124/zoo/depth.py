@@ -40,7 +40,7 @@ def build() -> UperNetForSemanticSegmentation:
     """The untrained network, 1.7 M parameters: UPerNet (arXiv 1807.10221) with one channel out.
 
     Its backbone is the embedder's residual network, so that a training can begin with features of
-    toys: from scratch, neither this nor DPT in small nor GLPN got anywhere in the time.
+    toys: from scratch, a U-Net, DPT in small and GLPN got nowhere in the time.
     """
     backbone = embedder.vision_config()
     backbone.out_features = [f"stage{k}" for k in range(1, 5)]
