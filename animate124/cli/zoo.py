@@ -17,8 +17,8 @@ app = typer.Typer(
 _Role = Annotated[
     str,
     typer.Argument(
-        help="autoencoder, embedding, text-to-image, novel-view, text-to-video, tile-control, "
-        "multi-view-video, depth or matting."
+        help="autoencoder, embedding, action-recognition, text-to-image, novel-view, "
+        "text-to-video, tile-control, multi-view-video, depth or matting."
     ),
 ]
 _Models = Annotated[
@@ -67,9 +67,9 @@ def train(
     """Train one nano model on renderings of the toybox and write it, with its card.
 
     Killed or interrupted, the same command goes on where it stopped. The order is: autoencoder,
-    embedding, text-to-image, then the others; depth and matting stand alone. `--set start=shipped`
-    goes on from the weights that are there (of the autoencoder only the decoder: other models
-    have learnt its latents). `snakemake zoo` trains everything from scratch.
+    embedding, text-to-image, then the others; matting and action-recognition stand alone.
+    `--set start=shipped` goes on from the weights that are there (of the autoencoder only the
+    decoder: other models have learnt its latents). `snakemake zoo` trains everything from scratch.
 
     Example: animate124 zoo train depth --models results/zoo/models
     """

@@ -25,6 +25,7 @@ ROLES = (
     "depth",
     "matting",
     "embedding",
+    "action-recognition",
 )
 
 PACKAGE = Path(__file__).resolve().parent

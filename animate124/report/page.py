@@ -143,9 +143,12 @@ def _embedder(metrics: dict[str, Any]) -> str:
     about = metrics.get("embedding")
     if not about:
         return "No image-text model was there to score with."
+    moving = about.get("motion_model")
+    motions = f", motions by {text(moving)}" if moving else ""
     return (
-        f"Cosines and recognition are by {text(about.get('model', '?'))}, told "
-        f"<q>{text(about.get('sentence', ''))}</q>; scores of different models do not compare."
+        f"Cosines and species are by {text(about.get('model', '?'))}, told "
+        f"<q>{text(about.get('sentence', ''))}</q>{motions}; scores of different models do not "
+        "compare."
     )
 
 

@@ -55,7 +55,10 @@ STAGES = {
             "dynamic",
             "dynamic",
             "dynamic.DynamicSettings",
-            ("multi-view-video", "matting", "text-to-video", "novel-view", "embedding"),
+            (
+                *("multi-view-video", "matting", "text-to-video", "novel-view"),
+                *("embedding", "action-recognition"),
+            ),
         ),
         Stage("refine", "refine", "refine.RefineSettings", ("tile-control", "embedding")),
         Stage("surface", "export", "export.ExportSettings"),
@@ -65,14 +68,19 @@ STAGES = {
             "generate",
             "generate",
             "generate.GenerateSettings",
-            ("multi-view-video", "matting", "embedding"),
+            ("multi-view-video", "matting", "embedding", "action-recognition"),
         ),
         Stage("reconstruct", "reconstruct", "reconstruct.ReconstructSettings"),
         Stage("polish", "polish", "polish.PolishSettings", ("multi-view-video", "embedding")),
         Stage("mesh", "animate_mesh", "animate_mesh.AnimateMeshSettings"),
         Stage("render", "render_video", "render.RenderSettings"),
         Stage("export", "export", "export.ExportSettings"),
-        Stage("evaluate", "evaluate", "evaluate.EvaluateSettings", ("embedding",)),
+        Stage(
+            "evaluate",
+            "evaluate",
+            "evaluate.EvaluateSettings",
+            ("embedding", "action-recognition"),
+        ),
     )
 }
 

@@ -80,8 +80,7 @@ def find_motion(
             models.multi_view_video, stills, sentence, settings.surround, settings.frames,
             settings.train.seed, work, mark,
         )  # fmt: skip
-        embedding = models.embedding if models.has("embedding") else None
-        best, merits = judged(made, stills, sentence, embedding)
+        best, merits = judged(made, stills, sentence, models)
         matting = models.matting if models.has("matting") else None
         clips = premultiplied(cut_out(made[best], stills, matting, settings.surround.steady))
     with watch.part("tracking"):

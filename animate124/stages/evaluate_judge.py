@@ -1,4 +1,7 @@
-"""What an image-text embedder says of a scene. Its scores bear its name: models do not compare."""
+"""What an image-text embedder and an action recogniser say of a scene.
+
+Their scores bear their names: models do not compare.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ from animate124.stages.evaluate_views import Shown
 from animate124.stages.models import Models
 from animate124.stages.wording import Wording, fit_wording
 from animate124.toybox.catalogue import SPECIES, motions_of
-from animate124.zoo.scores.embedding import FRAMES, Judge
+from animate124.zoo.judge import Judge
 
 
 class Critic:
-    """The embedder of a profile with the picture and the sentence of a scene.
+    """The embedder of a profile, and its action recogniser if it has one, with the picture and the
+    sentence of a scene.
 
     prompt, subject: the motion sentence, and what of it is the subject ("": found in it). picture:
     over white [S, S, 3]; rgba: as it was read, straight alpha [H, W, 4].
@@ -31,7 +35,10 @@ class Critic:
         self.subject = fit_wording(subject, rgba, models).sentence if subject.strip() else ""
         self.embedding = models.embedding
         self.toybox = models.language == "toybox"
-        self.judge = Judge(self.embedding) if self.toybox else None
+        self.actions = None
+        if self.toybox and models.has("action-recognition"):
+            self.actions = models.action_recognition
+        self.judge = Judge(self.embedding, self.actions) if self.toybox else None
         with torch.no_grad():
             self.text = self.embedding.embed_text([self.wording.sentence])[0]
             said = self.subject or self.wording.subject or self.wording.sentence
@@ -49,6 +56,7 @@ class Critic:
             found["species"] = self.wording.species
             found["species_top1_chance"] = round(1 / len(SPECIES), 4)
             found["motion"] = self.wording.action
+            found["motion_model"] = self.actions.name if self.actions else None
             found["motion_top1_chance"] = round(1 / len(motions_of(self.wording.species)), 4)
         return found
 
@@ -56,7 +64,7 @@ class Critic:
     def score(self, shown: Shown) -> dict[str, Any]:
         """Of the unseen sides, over time: cosines to sentence, subject and picture; the share of
         sides that are taken for the right species, and for the right motion; what each was taken
-        for. None where the model has no closed language."""
+        for. None where the models have no closed language."""
         clips = _channels_first(shown.sides)
         embedded = self.embedding.embed_images(clips.flatten(0, 1)).unflatten(0, clips.shape[:2])
         whole = torch.nn.functional.normalize(embedded.mean(1), dim=-1)
@@ -69,13 +77,11 @@ class Critic:
         }
         if self.judge is None or self.wording.species is None:
             return scores
-        step = max(clips.shape[1] // FRAMES, 1)  # the clips that it learnt on are this long
-        short = clips[:, ::step][:, :FRAMES]
-        species = [self.judge.species(clip) for clip in short]
+        species = [self.judge.species(clip) for clip in clips]
         scores["species_top1"] = _share(species, self.wording.species)
         scores["species_seen"] = dict(sorted(Counter(species).items()))
-        if self.wording.action:
-            motions = [self.judge.motion(clip, self.wording.species) for clip in short]
+        if self.wording.action and self.actions:
+            motions = [self.judge.motion(clip, self.wording.species) for clip in clips]
             scores["motion_top1"] = _share(motions, self.wording.action)
             scores["motion_seen"] = dict(sorted(Counter(motions).items()))
         return scores

@@ -66,7 +66,6 @@ def generate(
     with alone(work):
         with watch.part("loading"):
             model = models.multi_view_video
-            embedding = models.embedding if models.has("embedding") else None
             matting = models.matting if models.has("matting") else None
             stills = Stills(
                 views.pictures(model.image_size),
@@ -87,7 +86,7 @@ def generate(
                 model, stills, told.sentence, settings, settings.frames, settings.seed, work, mark
             )
         with watch.part("choice"):
-            best, merits = judged(made, stills, told.sentence, embedding)
+            best, merits = judged(made, stills, told.sentence, models)
         with watch.part("outputs"), staged(out, OUTPUTS) as place:
             frames = cut_out(made[best], stills, matting, settings.steady)
             _write(place, frames, settings)

@@ -13,6 +13,7 @@ from animate124.priors.profiles import load_profile
 from animate124.priors.weights import identity
 
 if TYPE_CHECKING:
+    from animate124.priors.action import ActionRecognition
     from animate124.priors.depth import Depth
     from animate124.priors.embedding import Embedding
     from animate124.priors.matting import Matting
@@ -98,6 +99,13 @@ class Models:
         from animate124.priors.embedding import Embedding
 
         return self._load(Embedding, "embedding")
+
+    @cached_property
+    def action_recognition(self) -> ActionRecognition:
+        """The action recogniser."""
+        from animate124.priors.action import ActionRecognition
+
+        return self._load(ActionRecognition, "action-recognition")
 
     @cached_property
     def matting(self) -> Matting:

@@ -15,7 +15,6 @@ from animate124.errors import UserError
 from animate124.geometry.cameras import Cameras
 from animate124.media.files import ensure_folder
 from animate124.media.tensors import load_tensors, save_tensors
-from animate124.priors.embedding import Embedding
 from animate124.priors.guidance import Guidance
 from animate124.priors.matting import Matting
 from animate124.priors.multiview_video import MultiViewVideo
@@ -23,6 +22,7 @@ from animate124.progress import Display
 from animate124.settings.generate import SamplingSettings
 from animate124.stages.generate_choice import Merit, judge
 from animate124.stages.generate_matte import mattes
+from animate124.stages.models import Models
 from animate124.stages.preprocess_matte import own_colours
 
 _KIND, _VERSION = "generated-clips", 1
@@ -120,12 +120,10 @@ def _read(path: Path, mark: str) -> Tensor | None:
 
 
 def judged(
-    made: list[Tensor], stills: Stills, sentence: str, embedding: Embedding | None
+    made: list[Tensor], stills: Stills, sentence: str, models: Models
 ) -> tuple[int, list[Merit]]:
     """The index of the best candidate, and what each is worth."""
-    merits = [
-        judge(clips, stills.background, stills.cameras, sentence, embedding) for clips in made
-    ]
+    merits = [judge(clips, stills.background, stills.cameras, sentence, models) for clips in made]
     return max(range(len(merits)), key=lambda k: merits[k].score), merits
 
 

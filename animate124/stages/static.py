@@ -42,7 +42,8 @@ def static(
     """
     watch = Stopwatch()
     field_stage.check(out, "static")
-    inputs = field_stage.subject_files(subject)
+    pictures = field_stage.subject_files(subject)
+    inputs = dict(pictures)
     if token is not None and settings.text:
         inputs["token"] = need_file(
             token / "token.safetensors", "run `animate124 invert` into it first"
@@ -50,7 +51,7 @@ def static(
     with watch.part("loading"):
         warm.ensure_compiled()
         picture = field_stage.load_picture(
-            inputs, settings.elevation, settings.reference_size, models.device
+            pictures, settings.elevation, settings.reference_size, models.device
         )
         told, warnings = prompt, []
         if settings.text:

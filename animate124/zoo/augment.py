@@ -57,6 +57,26 @@ def photograph(rng: np.random.Generator, images: Tensor, clean: float = 0.3) -> 
     return torch.where(kept, images, made)
 
 
+def disturbed(rng: np.random.Generator, frames: Tensor) -> Tensor:
+    """A clip [F, 3, H, W] shifted, scaled, blurred and noisy, as imperfect renderings are."""
+    size = frames.shape[-1]
+    if rng.random() < 0.5:
+        scale, shift = rng.uniform(0.8, 1.15), rng.uniform(-0.12, 0.12, 2)
+        theta = torch.tensor([[1 / scale, 0, shift[0]], [0, 1 / scale, shift[1]]]).float()
+        grid = functional.affine_grid(
+            theta.expand(len(frames), 2, 3), list(frames.shape), align_corners=False
+        )
+        frames = functional.grid_sample(frames, grid, padding_mode="border", align_corners=False)
+    if rng.random() < 0.4:
+        small = int(rng.integers(20, 48))
+        frames = functional.interpolate(frames, size=small, mode="area")
+        frames = functional.interpolate(frames, size=size, mode="bilinear")
+    if rng.random() < 0.5:
+        noise = torch.from_numpy(rng.standard_normal(tuple(frames.shape), np.float32))
+        frames = frames + noise * float(rng.random()) * 0.05
+    return frames.clamp(0.0, 1.0)
+
+
 def _column(values: np.ndarray) -> Tensor:
     """[N, C] as float32 [N, C, 1, 1]."""
     return torch.from_numpy(values.astype(np.float32))[:, :, None, None]

@@ -15,7 +15,7 @@ from animate124.media.files import write_json
 from animate124.priors.components import load_module
 from animate124.settings.training import TrainSettings
 from animate124.settings.zoo import ZooSettings
-from animate124.zoo import augment, data, embedder, folders
+from animate124.zoo import augment, data, embedder, folders, normalisation
 from animate124.zoo.diffusion import part
 from animate124.zoo.task import ZooTask
 
@@ -227,17 +227,6 @@ def export(task: DepthTask, folder: Path) -> None:
     )
 
 
-@torch.no_grad()
 def recalibrate(model: UperNetForSemanticSegmentation, task: DepthTask, batches: int = 40) -> None:
-    """Take the statistics of batch normalisation anew, for the averaged weights, in place.
-
-    Those met in training belong to other weights, and a checkpoint does not hold them.
-    """
-    norms = [layer for layer in model.modules() if isinstance(layer, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over the batches
-        norm.train()
-    for k in range(batches):
-        estimate(model, task.samples(10**9 + k)[0])
-    model.eval()
+    """Measure the batch normalisation's statistics for the averaged weights, in place."""
+    normalisation.measure(model, lambda k: estimate(model, task.samples(10**9 + k)[0]), batches)

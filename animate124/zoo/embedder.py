@@ -27,7 +27,7 @@ from animate124.settings.zoo import ZooSettings
 from animate124.toybox.captions import motion_phrase, subject
 from animate124.toybox.catalogue import SPECIES, motions_of
 from animate124.toybox.clip import Clip
-from animate124.zoo import data
+from animate124.zoo import augment, data, normalisation
 from animate124.zoo.diffusion import part
 from animate124.zoo.folders import save_model, write_preprocessor
 from animate124.zoo.language import MAX_TOKENS, build_tokenizer, save_tokenizer
@@ -149,7 +149,9 @@ class EmbedderTask(ZooTask):
                 times = (times + rng.random() / _FRAMES) % 1.0
             for rgba in data.look(clip, azimuth, elevation, times).rgba:
                 clips.append(clip)
-                frames.append(_disturbed(rng, data.over(rgba, data.plain_backgrounds(rng, 1))))
+                frames.append(
+                    augment.disturbed(rng, data.over(rgba, data.plain_backgrounds(rng, 1)))
+                )
         return clips, torch.stack(frames)
 
     def _classes(self, clips: list[Clip], step: int) -> tuple[dict[str, Tensor], Tensor]:
@@ -178,28 +180,6 @@ class EmbedderTask(ZooTask):
         return normalize(self.model.text_projection(pooled), dim=-1)
 
 
-def _disturbed(rng: np.random.Generator, frames: Tensor) -> Tensor:
-    """A clip [F, 3, H, W] shifted, scaled, blurred and noisy, as imperfect renderings are."""
-    size = frames.shape[-1]
-    if rng.random() < 0.5:
-        scale, shift = rng.uniform(0.8, 1.15), rng.uniform(-0.12, 0.12, 2)
-        theta = torch.tensor([[1 / scale, 0, shift[0]], [0, 1 / scale, shift[1]]]).float()
-        grid = torch.nn.functional.affine_grid(
-            theta.expand(len(frames), 2, 3), list(frames.shape), align_corners=False
-        )
-        frames = torch.nn.functional.grid_sample(
-            frames, grid, padding_mode="border", align_corners=False
-        )
-    if rng.random() < 0.4:
-        small = int(rng.integers(20, 48))
-        frames = torch.nn.functional.interpolate(frames, size=small, mode="area")
-        frames = torch.nn.functional.interpolate(frames, size=size, mode="bilinear")
-    if rng.random() < 0.5:
-        noise = torch.from_numpy(rng.standard_normal(tuple(frames.shape), np.float32))
-        frames = frames + noise * float(rng.random()) * 0.05
-    return frames.clamp(0.0, 1.0)
-
-
 def make_task(settings: ZooSettings, device: str, models: Path) -> EmbedderTask:
     """The training, from random weights or those in `models`."""
     if settings.start == "fresh":
@@ -218,17 +198,11 @@ def export(task: EmbedderTask, folder: Path) -> None:
     write_preprocessor(folder, data.SIZE, MEAN, DEVIATION)
 
 
-@torch.no_grad()
 def recalibrate(model: VisionTextDualEncoderModel, task: EmbedderTask, batches: int = 20) -> None:
     """Measure the batch normalisation's statistics for the averaged weights, in place."""
-    norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean over all batches
-    model.vision_model.train()
-    for k in range(batches):
+
+    def run(k: int) -> None:
         frames = task.batch(-1 - k)[1].flatten(0, 1)
         model.vision_model(pixel_values=frames * 2.0 - 1.0)
-    for norm in norms:
-        norm.momentum = 0.1
-    model.eval()
+
+    normalisation.measure(model, run, batches)

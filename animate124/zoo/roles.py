@@ -15,6 +15,7 @@ NANO = Path(__file__).parent.parent / "priors" / "nano"
 MODULES = {
     "autoencoder": "autoencoder",
     "embedding": "embedder",
+    "action-recognition": "action",
     "text-to-image": "text_to_image",
     "novel-view": "novel_view",
     "text-to-video": "text_to_video",

@@ -254,6 +254,7 @@ def test_the_embedder_is_named_and_not_called_clip(evaluated):
     assert (
         metrics["embedding"]["species"] == "panda" and metrics["embedding"]["motion"] == "dancing"
     )
+    assert metrics["embedding"]["motion_model"] == "animate124-nano-action-recognition"
     assert metrics["embedding"]["species_top1_chance"] == pytest.approx(1 / 29, abs=1e-4)
     assert "clip" not in json.dumps(metrics).lower()
     # A ball of no kind in particular is recognised by nobody as a panda.
@@ -266,7 +267,7 @@ def test_costs_and_licences(evaluated):
     assert metrics["stages"]["static"]["seconds"] == 1.5
     assert metrics["stages"]["static"]["peak_memory_mib"] == 300.0
     roles = [prior["role"] for prior in metrics["licences"]["weights"]]
-    assert roles == ["embedding", "novel-view"]
+    assert roles == ["action-recognition", "embedding", "novel-view"]
     assert metrics["licences"]["commercial_use"] is True
 
 

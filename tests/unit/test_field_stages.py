@@ -12,6 +12,7 @@ from animate124 import training
 from animate124.errors import UserError
 from animate124.fields.store import load_field
 from animate124.media.images import read_image, write_png
+from animate124.priors.tokens import write_word
 from animate124.settings.base import parse
 from animate124.settings.dynamic import DynamicSettings
 from animate124.settings.refine import RefineSettings
@@ -20,6 +21,7 @@ from animate124.stages.dynamic import dynamic
 from animate124.stages.models import Models
 from animate124.stages.refine import refine
 from animate124.stages.static import static
+from animate124.zoo.text_to_image import TEXT_WIDTH
 
 ROOT = Path(__file__).parents[2]
 SMOKE = yaml.safe_load((ROOT / "config" / "presets" / "smoke.yaml").read_text())
@@ -120,6 +122,25 @@ def test_a_stage_that_was_stopped_ends_with_the_same_field(scene, tmp_path, monk
         for folder in (scene / "dynamic", tmp_path / "dynamic")
     )
     assert whole == parts
+
+
+def test_a_learnt_word_takes_part(scene, tmp_path):
+    """As in the published recipe: every stage told about the subject by a word of its own."""
+    write_word(tmp_path / "token.safetensors", "<subject>", torch.linspace(-0.1, 0.1, TEXT_WIDTH))
+    subject = scene / "preprocess"
+    static(
+        subject, tmp_path / "static", settings("static", "text=1"), Models("nano"), "a <subject>",
+        token=tmp_path,
+    )  # fmt: skip
+    refine(
+        scene / "dynamic", subject, tmp_path / "refine", settings("refine"), Models("nano"),
+        "a <subject> is dancing", token=tmp_path,
+    )  # fmt: skip
+    for stage in ("static", "refine"):
+        found = record(tmp_path / stage)
+        assert "token" in found["inputs"] and "<subject>" in found["told"]
+    plain, told = ((f / "static" / "field.safetensors").read_bytes() for f in (scene, tmp_path))
+    assert plain != told  # without the text the static stage listens to no sentence
 
 
 def test_what_is_missing_or_wrong_is_one_sentence(scene, tmp_path):

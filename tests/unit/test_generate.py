@@ -2,6 +2,7 @@
 
 import json
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ from animate124.stages.generate_choice import Merit
 from animate124.stages.generate_matte import mattes
 from animate124.stages.models import Models
 from animate124.stages.multiview import read_clips, read_views
-from animate124.stages.multiview_clips import Stills, sampled
+from animate124.stages.multiview_clips import Stills, judged, sampled
 
 SETTINGS = GenerateSettings(frames=3, steps=2, candidates=2, guidance=2.0)
 PROMPT = "panda"
@@ -146,13 +147,40 @@ def test_strange_files_in_the_folder_are_not_touched(profile, views, tmp_path):
 
 
 def test_merit():
-    moving, still = Merit(0.5, 0.04, 0.9), Merit(0.9, 0.0, 1.0)
-    assert moving.score == pytest.approx(0.018) and still.score == 0.0
-    assert Merit(None, 0.04, 0.9).score == pytest.approx(0.036)
-    assert Merit(-0.3, 0.04, 1.0).score == pytest.approx(0.0004)
+    moving, still = Merit(0.5, 0.5, 0.04, 0.9), Merit(0.9, 1.0, 0.0, 1.0)
+    assert moving.score == pytest.approx(0.009) and still.score == 0.0
+    assert Merit(None, None, 0.04, 0.9).score == pytest.approx(0.036)
+    assert Merit(-0.3, 1.0, 0.04, 1.0).score == pytest.approx(0.0004)
+    assert Merit(1.0, 0.0, 0.04, 1.0).score == pytest.approx(0.0004)
     assert moving.record() == {
-        "likeness": 0.5, "amplitude": 0.04, "agreement": 0.9, "score": 0.018,
+        "likeness": 0.5, "performed": 0.5, "amplitude": 0.04, "agreement": 0.9, "score": 0.009,
     }  # fmt: skip
+
+
+class Actions:
+    """Takes dark clips for dancing and bright ones for nodding."""
+
+    def probabilities(self, clips, among):
+        bright = clips.flatten(1).mean(1)
+        shares = {"dancing": 1 - bright, "nodding": bright}
+        return torch.stack([shares.get(name, 0 * bright) for name in among], 1)
+
+
+@pytest.mark.parametrize(("sentence", "best"), [("a panda is dancing", 1), ("a cat is nodding", 0)])
+def test_the_clips_that_do_as_told_are_chosen(sentence, best, views):
+    """Of two candidates that differ in nothing else."""
+    found = read_views(views)
+    stills = Stills(found.pictures(16), found.azimuth, found.elevation, found.cameras(16), 0.5)
+    bright = torch.full((2, 4, 3, 16, 16), 0.7)
+    bright[:, 1::2] += 0.1
+    models = SimpleNamespace(
+        language="toybox", has=lambda role: role != "embedding", action_recognition=Actions()
+    )
+    chosen, merits = judged([bright, 1.0 - bright], stills, sentence, models)
+    assert chosen == best and merits[0].amplitude == pytest.approx(merits[1].amplitude)
+    assert sorted(m.performed for m in merits) == pytest.approx([0.25, 0.75], abs=0.01)
+    models.language = "photo"  # whose sentences no closed list of actions fits
+    assert all(m.performed is None for m in judged([bright], stills, sentence, models)[1])
 
 
 def test_mattes_before_a_plain_backdrop():

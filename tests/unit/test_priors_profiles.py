@@ -22,7 +22,8 @@ from animate124.priors.fetch import fetch
 from animate124.priors.memory import free_device_mib, memory_plan
 from animate124.priors.profiles import ROLES, absent_sentence, find, load_profile, locate
 
-SHARED_ROLES = [role for role in ROLES if role != "multi-view-video"]
+OWN_ROLES = ("multi-view-video", "action-recognition")  # that the paper's models have not
+SHARED_ROLES = [role for role in ROLES if role not in OWN_ROLES]
 
 PLAIN = """
 about: for tests

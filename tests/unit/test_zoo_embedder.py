@@ -11,7 +11,7 @@ from zoo_models import models  # noqa: F401
 
 from animate124.priors.embedding import Embedding
 from animate124.toybox.catalogue import SPECIES, motions_of
-from animate124.zoo import data, embedder
+from animate124.zoo import augment, data, embedder
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +146,7 @@ def test_disturbed_clips_stay_clips():
         clip_of(ball()), np.zeros(1), np.zeros(1), np.array([0.0, 0.5])
     ).rgba[0, :, :3]
     rng = data.stream(0, "d")
-    made = [embedder._disturbed(rng, frames) for _ in range(30)]
+    made = [augment.disturbed(rng, frames) for _ in range(30)]
     assert all(m.shape == frames.shape and m.min() >= 0 and m.max() <= 1 for m in made)
     untouched = sum(torch.equal(m, frames) for m in made)
     assert 0 < untouched < 15  # a share of 0.5 · 0.6 · 0.5

@@ -9,9 +9,10 @@ import torch
 import zoo_models
 from zoo_models import models  # noqa: F401
 
-from animate124.toybox.catalogue import SPECIES
+from animate124.toybox.catalogue import SPECIES, motions_of
 from animate124.toybox.splits import split_of
 from animate124.zoo import data, roles
+from animate124.zoo.judge import Judge
 from animate124.zoo.scores import autoencoder, common, embedding, novel_view
 
 
@@ -75,16 +76,29 @@ class Known:
         return torch.eye(200)[int(clip[0, 0, 0, 0, 0])][None]
 
 
-def test_the_judge_takes_the_nearest_sentence():
-    judge = embedding.Judge(Known())
+class Acting:
+    """An action recogniser sure of the k-th of the actions it is asked about, k in the clip."""
+
+    def probabilities(self, clips, among):
+        return torch.eye(len(among))[int(clips[0, 0, 0, 0, 0])][None]
+
+
+def test_the_judge_takes_the_nearest_sentence_and_the_likeliest_action():
+    judge = Judge(Known(), Acting())
     names = list(SPECIES)
     for k in (0, 3, len(names) - 1):
         assert judge.species(torch.full((2, 3, 1, 1), float(k))) == names[k]
-    motions = list(embedding.motions_of(names[0]))
-    judge.motion(torch.zeros(2, 3, 1, 1), names[0])  # makes the sentences known
+    for species in ("panda", "fish"):
+        for k, motion in enumerate(motions_of(species)):
+            assert judge.motion(torch.full((2, 3, 1, 1), float(k)), species) == motion
+
+
+def test_the_embedders_own_motions():
+    known = Known()
+    motions = list(motions_of("panda"))
+    embedding.retrieved(known, torch.zeros(2, 3, 1, 1), "panda")  # makes the sentences known
     for k, motion in enumerate(motions):
-        clip = torch.full((2, 3, 1, 1), float(len(names) + k))
-        assert judge.motion(clip, names[0]) == motion
+        assert embedding.retrieved(known, torch.full((2, 3, 1, 1), float(k)), "panda") == motion
 
 
 def test_the_mean_view_is_the_mean(monkeypatch):
@@ -105,6 +119,7 @@ def test_the_mean_view_is_the_mean(monkeypatch):
 BASELINES = {
     "autoencoder": "baseline_shrunk_64_white",
     "embedding": "baseline_species_chance",
+    "action-recognition": "baseline_motion_chance",
     "text-to-image": "baseline_chance",
     "novel-view": "baseline_copy_reference",
     "text-to-video": "baseline_frozen_amplitude",

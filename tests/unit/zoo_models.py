@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from animate124.zoo import autoencoder, data, embedder, roles
+from animate124.zoo import action, autoencoder, data, embedder, roles
 
 BUILT_ON_OTHERS = (
     "text-to-image", "novel-view", "text-to-video", "tile-control", "multi-view-video",
 )  # fmt: skip
-ROLES = ("autoencoder", "embedding", *BUILT_ON_OTHERS)
+ROLES = ("autoencoder", "embedding", "action-recognition", *BUILT_ON_OTHERS)
 
 
 def settings(role, steps=1, batch=2, **values):
@@ -58,6 +58,7 @@ def write(folder):
             for owner, name, cheap in (
                 (autoencoder, "statistics", partial(autoencoder.statistics, clips=2)),
                 (embedder, "recalibrate", partial(embedder.recalibrate, batches=1)),
+                (action, "recalibrate", partial(action.recalibrate, batches=1)),
                 (data, "look", painted),
             ):
                 stack.enter_context(mock.patch.object(owner, name, cheap))

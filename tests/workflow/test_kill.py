@@ -1,9 +1,11 @@
-"""A scene interrupted in every stage, in every way, ends with the files of an undisturbed one.
+"""Scenes of both routes, interrupted in every stage, in every way, end with the same files as
+undisturbed ones.
 
-Slow: some minutes for each way.
+Slow: some minutes for each way and scene.
 """
 
 import contextlib
+import functools
 import json
 import os
 import random
@@ -17,22 +19,26 @@ from pathlib import Path
 import pytest
 from checkout import ROOT, STAGES
 
+from animate124.scenes.chain import ROUTES
+
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")]
 
+ALL = {stage for route in ROUTES.values() for stage in route}
 LONGEST = 300.0  # seconds until what does not get on counts as stuck
 LATEST = 2.5  # seconds after its start at which a stage is interrupted, at the most
 COMMAND = [
     *(sys.executable, "-m", "snakemake", "--cores", "1"),
-    *("--snakefile", str(ROOT / "workflow" / "Snakefile"), "results/panda/all"),
-    *("--config", "preset=smoke"),
+    *("--snakefile", str(ROOT / "workflow" / "Snakefile"), "--config", "preset=smoke", "--"),
 ]
+SCENES = {"panda": STAGES, "robot": ROUTES["animate3d"]}
+FILES = {"panda": "static/field.safetensors", "robot": "polish/gaussians.safetensors"}
 
 
-def start(folder):
+def start(folder, scene):
     """The user's command, in a process group of its own, which Ctrl-C would reach as a whole."""
     with (folder / "said.log").open("ab") as said:
         return subprocess.Popen(
-            COMMAND,
+            [*COMMAND, f"results/{scene}/all"],
             cwd=folder,
             stdout=said,
             stderr=subprocess.STDOUT,
@@ -50,7 +56,7 @@ def running(folder):
             if b"animate124" not in words or Path(os.readlink(entry / "cwd")) != folder:
                 continue
             after = words[words.index(b"animate124") + 1 :]
-            if after and after[0].decode() in STAGES:
+            if after and after[0].decode() in ALL:
                 found[int(entry.name)] = after[0].decode()
     return found
 
@@ -77,26 +83,26 @@ def settled(process, folder):
     pytest.fail("a stage does not end")
 
 
-def kill_stage(process, number, folder):
+def kill_stage(process, number, folder, scene):
     with contextlib.suppress(ProcessLookupError):
         os.kill(number, signal.SIGKILL)
 
 
-def kill_snakemake(process, number, folder):
+def kill_snakemake(process, number, folder, scene):
     """The stage goes on alone; the lock stays, and the user is told how to open it."""
     process.kill()
     settled(process, folder)
-    again = start(folder)
+    again = start(folder, scene)
     assert again.wait(LONGEST) != 0
     assert "--unlock" in (folder / "said.log").read_text()
-    subprocess.run([*COMMAND, "--unlock"], cwd=folder, check=True, capture_output=True)
+    subprocess.run([*COMMAND[:-1], "--unlock"], cwd=folder, check=True, capture_output=True)
 
 
-def interrupt(process, number, folder):
+def interrupt(process, number, folder, scene):
     os.killpg(process.pid, signal.SIGINT)
 
 
-def fill_disk(process, number, folder):
+def fill_disk(process, number, folder, scene):
     filler = folder / "results" / "filler"
     with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(1 << 20)):
@@ -113,21 +119,27 @@ WAYS = {
 }
 
 
-def results(folder):
+def results(folder, scene):
     """What has to be the same: the files' bytes, the scores without times and memory."""
-    scene = folder / "results" / "panda"
-    metrics = json.loads((scene / "metrics.json").read_text())
+    place = folder / "results" / scene
+    metrics = json.loads((place / "metrics.json").read_text())
     for stage in metrics["stages"].values():
         stage.clear()
-    files = ("video.mp4", "animated.glb", "sheet.png", "static/field.safetensors")
-    return {name: (scene / name).read_bytes() for name in files} | {"metrics": metrics}
+    files = ("video.mp4", "animated.glb", "sheet.png", FILES[scene])
+    return {name: (place / name).read_bytes() for name in files} | {"metrics": metrics}
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("undisturbed").resolve()
-    assert start(folder).wait(LONGEST) == 0, (folder / "said.log").read_text()[-3000:]
-    return results(folder)
+    """The results of a scene that nobody disturbed, made when first asked for."""
+
+    @functools.cache
+    def make(scene):
+        folder = tmp_path_factory.mktemp(scene).resolve()
+        assert start(folder, scene).wait(LONGEST) == 0, (folder / "said.log").read_text()[-3000:]
+        return results(folder, scene)
+
+    return make
 
 
 @pytest.fixture
@@ -146,21 +158,22 @@ def folder(request, tmp_path):
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_interrupted_in_every_stage(way, undisturbed, folder):
-    rng, struck = random.Random(way), []
-    for _ in range(2 * len(STAGES)):  # a run goes on with what does not need the stage that failed
-        process = start(folder)
+@pytest.mark.parametrize("scene", SCENES)
+def test_interrupted_in_every_stage(scene, way, undisturbed, folder):
+    stages, rng, struck = SCENES[scene], random.Random(f"{scene} {way}"), []
+    for _ in range(2 * len(stages)):  # a run goes on with what does not need the stage that failed
+        process = start(folder, scene)
         while (new := until_new(process, folder, struck)) is not None:
             number, stage = new
             time.sleep(rng.uniform(0.0, LATEST))
             struck.append(stage)
-            WAYS[way](process, number, folder)
+            WAYS[way](process, number, folder, scene)
         settled(process, folder)
         if process.returncode == 0:
             break
     said = (folder / "said.log").read_text()
     assert process.returncode == 0, said[-3000:]
-    assert sorted(struck) == sorted(STAGES)
+    assert sorted(struck) == sorted(stages)
     assert "Traceback" not in said, said[max(said.index("Traceback") - 2000, 0) :][:4000]
-    assert results(folder) == undisturbed
-    assert not list((folder / "results" / "panda" / ".work").rglob("checkpoint*"))
+    assert results(folder, scene) == undisturbed(scene)
+    assert not list((folder / "results" / scene / ".work").rglob("checkpoint*"))

@@ -85,3 +85,16 @@ def test_a_whole_scene(nano, tmp_path):
     assert status == 0
     ran = [line.split()[-1].rstrip(")") for line in said.splitlines() if "Finished jobid" in line]
     assert ran == ["render", "publish_video"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scene", ["panda", "robot"])
+def test_a_whole_scene_as_published(nano, tmp_path, scene):
+    """The recipe that turns on what ours leaves off: text distillation with the learnt word, video
+    distillation, FreeInit."""
+    status, said = snakemake(
+        tmp_path, f"results/{scene}/metrics.json", "--config", "preset=smoke", "recipe=paper"
+    )
+    assert status == 0, said
+    metrics = json.loads((tmp_path / "results" / scene / "metrics.json").read_text())
+    assert metrics["verdict"] in ("ok", "static", "exploded", "drifted")

@@ -44,7 +44,10 @@ rule zoo_train:
 rule zoo_score:
     input:
         card="results/zoo/models/{role}/card.json",
-        judge="results/zoo/models/embedding/card.json",
+        judges=expand(
+            "results/zoo/models/{role}/card.json",
+            role=["embedding", "action-recognition"],
+        ),
         base=lambda wildcards: zoo_needs(wildcards.role),
     output:
         figures="results/zoo/scores/{role}.json",

@@ -8,16 +8,15 @@ from torch import Tensor
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit
 from animate124.metrics.consistency import silhouette_agreement
 from animate124.metrics.motion import amplitude, flicker_score
-from animate124.priors.embedding import Embedding
 from animate124.priors.guidance import Guidance
 from animate124.priors.multiview_video import MultiViewVideo
 from animate124.priors.text_to_video import TextToVideo
 from animate124.toybox.captions import motion_prompt
 from animate124.zoo import data
+from animate124.zoo.judge import Judge
 from animate124.zoo.multiview_video import FRAMES, VIEWS
 from animate124.zoo.scores import Scores
 from animate124.zoo.scores.common import clips, decibels, mean, sheet
-from animate124.zoo.scores.embedding import Judge
 from animate124.zoo.text_to_image import view_word
 
 SCALE, STRENGTH, STEPS = 2.0, 0.9, 25  # as the stage `generate` has them
@@ -32,16 +31,16 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
     As the stage samples, and through the whole schedule ("from_noise_"). Beside the true clips
     ("oracle_"), the still views repeated ("baseline_still_") and clips of the text-to-video model
     of each side alone ("baseline_per_view_"):
-    species_top1, motion_top1: by the embedder, over all views; amplitude_ratio: of the sum over all
-    characters; flicker: 1 − mean change between frames; agreement: share of the silhouettes that
-    the other views of the same moment allow; identity_psnr: of frames 1 and later to the nearest of
-    24 moments of the truth, dB, which the still views win; frame_0_psnr: of what goes through the
-    autoencoder unchanged.
+    species_top1, motion_top1: by embedder and action recogniser, over all views; amplitude_ratio:
+    of the sum over all characters; flicker: 1 − mean change between frames; agreement: share of the
+    silhouettes that the other views of the same moment allow; identity_psnr: of frames 1 and later
+    to the nearest of 24 moments of the truth, dB, which the still views win; frame_0_psnr: of what
+    goes through the autoencoder unchanged.
     """
     base = models / "text-to-image"
     model = MultiViewVideo.load(models / "multi-view-video", base=base, vae=models / "autoencoder")
     single = TextToVideo.load(models / "text-to-video", base=base, vae=models / "autoencoder")
-    judge = Judge(Embedding.load(models / "embedding"))
+    judge = Judge.load(models)
     generator = torch.Generator().manual_seed(0)
     azimuth = 360.0 / VIEWS * torch.arange(VIEWS)
     elevation = torch.full((VIEWS,), ELEVATION)

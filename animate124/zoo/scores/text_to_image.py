@@ -8,9 +8,9 @@ from animate124.priors.embedding import Embedding
 from animate124.priors.text_to_image import TextToImage
 from animate124.toybox.captions import static_prompt
 from animate124.zoo import data
+from animate124.zoo.judge import Judge
 from animate124.zoo.scores import Scores
 from animate124.zoo.scores.common import clips, mean, sheet
-from animate124.zoo.scores.embedding import Judge
 
 SCALE, STEPS = 3.0, 25
 

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from animate124.metrics.motion import amplitude, flicker_score
-from animate124.priors.embedding import Embedding
 from animate124.priors.text_to_video import TextToVideo
 from animate124.toybox.captions import motion_prompt
 from animate124.zoo import data
+from animate124.zoo.judge import Judge
 from animate124.zoo.scores import Scores
 from animate124.zoo.scores.common import clips, mean, sheet
-from animate124.zoo.scores.embedding import FRAMES, Judge
+from animate124.zoo.scores.embedding import FRAMES
 
 SCALE, STEPS = 3.0, 25
 
@@ -25,7 +25,7 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
     model = TextToVideo.load(
         models / "text-to-video", base=models / "text-to-image", vae=models / "autoencoder"
     )
-    judge = Judge(Embedding.load(models / "embedding"))
+    judge = Judge.load(models)
     generator = torch.Generator().manual_seed(0)
     rng = data.stream(0, "score", "text-to-video")
     found: dict[str, list[float]] = {}
