@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
-from transformers import CLIPVisionModelWithProjection
+from transformers import CLIPTextModel, CLIPVisionModelWithProjection
 
 from animate124.errors import UserError
 from animate124.priors import sampling
-from animate124.priors.components import check_folder, load_schedule, load_vae
+from animate124.priors.components import check_folder, load_module, load_schedule, load_vae
 from animate124.priors.guidance import Guidance
 from animate124.priors.latent import LatentPrior
 from animate124.priors.mvvdm import weights
@@ -90,8 +90,9 @@ class MultiViewVideo(LatentPrior):
     ) -> MultiViewVideo:
         """From one of two layouts; raises UserError if a part or a tensor is missing.
 
-        (a) `unet` and `scheduler`, as our own model, with a text-to-image model `base`, a folder or
-        already loaded, for all else, and for the tensors of the network that are its own;
+        (a) `unet`, `scheduler` and, where the base's text encoder does not tell motions apart,
+        `sentence_encoder`, as our own model, with a text-to-image model `base`, a folder or already
+        loaded, for all else, and for the tensors of the network that are its own;
         (b) the published `animate3d_motion_modules.ckpt`, with MVDream's folder `base` and
         IP-Adapter's `image_prompt`. The schedule is AnimateDiff's.
         """
@@ -105,8 +106,11 @@ class MultiViewVideo(LatentPrior):
             if not isinstance(base, TextToImage):
                 base = TextToImage.load(base, device, dtype, vae=vae)
             unet = weights.load_delta(path / "unet", base.unet.state_dict(), dtype).to(device)
-            schedule = load_schedule(path, device)
-            return cls(unet, base.text, base.vae, schedule, device, dtype)
+            text = base.text
+            if (path / "sentence_encoder").is_dir():
+                whole = load_module(CLIPTextModel, path / "sentence_encoder", dtype)
+                text = TextEncoder(text.tokenizer, text.model, whole.to(device))
+            return cls(unet, text, base.vae, load_schedule(path, device), device, dtype)
         if image_prompt is None:
             raise UserError(
                 f"{folder} needs IP-Adapter: name it as image_prompt in the priors profile"

@@ -15,13 +15,24 @@ from animate124.priors.components import load_module, require
 Text = str | list[str] | Tensor
 """A sentence, one sentence a row, or embeddings [1 or B, L, C]."""
 
+_REMEMBERED = 1024  # sentences
+
 
 class TextEncoder:
-    """A CLIP text model with its tokenizer; the last hidden state is the embedding."""
+    """A CLIP text model with its tokenizer; the last hidden state is the embedding.
 
-    def __init__(self, tokenizer: CLIPTokenizer, model: CLIPTextModel) -> None:
+    `sentence`: another one, whose pooled state is one more token at the end.
+    """
+
+    def __init__(
+        self,
+        tokenizer: CLIPTokenizer,
+        model: CLIPTextModel,
+        sentence: CLIPTextModel | None = None,
+    ) -> None:
         self.tokenizer = tokenizer
         self.model: CLIPTextModel | None = model
+        self.sentence = sentence
         self.length = model.config.max_position_embeddings
         self._cache: dict[str, Tensor] = {}
 
@@ -65,8 +76,15 @@ class TextEncoder:
                 raise RuntimeError(f"the text encoder was released before {new[0]!r} was encoded")
             ids = self.tokenize(new).to(self.model.device)
             with torch.autocast(self.model.device.type, enabled=False):
-                self._cache.update(zip(new, self.model(ids).last_hidden_state.float(), strict=True))
-        return torch.stack([self._cache[text] for text in texts])
+                states = self.model(ids).last_hidden_state
+                if self.sentence is not None:
+                    whole = self.sentence(ids).pooler_output[:, None]
+                    states = torch.cat([states, whole], 1)
+                self._cache.update(zip(new, states.float(), strict=True))
+        found = torch.stack([self._cache[text] for text in texts])
+        for text in list(self._cache)[:-_REMEMBERED]:  # a training never says the same for long
+            del self._cache[text]
+        return found
 
     def embed(self, text: Text, batch: int) -> Tensor:
         """Embeddings [batch, L, C] of sentences or of embeddings given already."""
@@ -77,8 +95,8 @@ class TextEncoder:
         return text.expand(batch, *text.shape[1:])
 
     def release(self) -> None:
-        """Drop the network; what was encoded stays usable."""
-        self.model = None
+        """Drop the networks; what was encoded stays usable."""
+        self.model = self.sentence = None
 
     @torch.no_grad()
     def add_token(self, name: str, vector: Tensor) -> int:

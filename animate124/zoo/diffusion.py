@@ -90,11 +90,11 @@ def seeded(seed: int, role: str) -> Iterator[None]:
 class DiffusionTask(ZooTask):
     """Base of the latent diffusion trainings: encoding and noising.
 
-    `noisy`: whether noisy timesteps, where the shape is decided from the condition alone, are seen
-    more often than others.
+    `rise`: the density of timesteps rises with this power of t, so that noisy ones, where the shape
+    is decided from the condition alone, are seen more often than others.
     """
 
-    noisy = True
+    rise = 1
 
     def __init__(
         self,
@@ -135,13 +135,13 @@ class DiffusionTask(ZooTask):
     def noised(self, latents: Tensor, step: int) -> tuple[Tensor, Tensor, Tensor]:
         """(x_t, t [B], v) of clean latents [B, …], one timestep a sample.
 
-        Timesteps are stratified over the batch, which lowers the variance of the loss, and where
-        `noisy` is set their density rises linearly with t.
+        Timesteps are stratified over the batch, which lowers the variance of the loss; their
+        density rises with t (`rise`).
         """
         count = len(latents)
         draw = torch.rand(1, generator=self.generator("timestep", step))
         share = (torch.arange(count) + draw) / count
-        t = ((share.sqrt() if self.noisy else share) * self.schedule.steps).long()
+        t = (share ** (1.0 / (self.rise + 1)) * self.schedule.steps).long()
         # For the largest draws the last stratum's sum rounds up to the next whole number.
         t = t.clamp(max=self.schedule.steps - 1).to(self.device)
         # A picture that is used again gets a timestep from another part of the schedule.

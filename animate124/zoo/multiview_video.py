@@ -5,7 +5,9 @@ modules (temporal weights). There is no nano MVDream whose multi-view part could
 nearly everything learns: the camera embedding, cross-view attention, the adapter to frame 0, the
 spatial branches and the two networks it started from; only the ResNets of the lowest resolution
 stay as they were. Of the published network it lacks the image tokens, and it has what that one has
-not: the latents of frame 0 beside those of every frame, without which identity is learnt slowly.
+not: the latents of frame 0 beside those of every frame, without which identity is learnt slowly, a
+state of the whole sentence by an encoder that tells motions apart (`sentences`), and an embedding
+of what that says of every moment.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 import torch
 from diffusers import MotionAdapter, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel
 
 from animate124.media.files import ensure_folder
 from animate124.media.tensors import save_tensors
@@ -26,24 +28,25 @@ from animate124.priors.components import load_module
 from animate124.priors.mvvdm.cameras import camera_vectors
 from animate124.priors.mvvdm.network import MultiViewUNet
 from animate124.priors.mvvdm.weights import WEIGHTS, load_delta
+from animate124.priors.text import TextEncoder
 from animate124.settings.training import TrainSettings
 from animate124.settings.zoo import ZooSettings
 from animate124.toybox import characters
 from animate124.toybox.captions import motion_prompt
 from animate124.toybox.clip import Clip
 from animate124.toybox.motions import MOTIONS, sample_style
-from animate124.zoo import data
+from animate124.zoo import data, sentences
 from animate124.zoo.diffusion import (
     CHANNELS,
     DROPPED,
     LATENT_SIZE,
     DiffusionTask,
-    embed,
     load_base,
     part,
     scheduler,
     seeded,
 )
+from animate124.zoo.folders import save_model
 from animate124.zoo.mvvideo_data import MultiViewClips
 from animate124.zoo.text_to_image import HEADS, TEXT_WIDTH
 
@@ -59,13 +62,13 @@ DEFAULTS = ZooSettings(
     train=TrainSettings(steps=4000, checkpoint_seconds=180, preview_every=500),
 )
 FROZEN = ("mid_block.resnets.", "up_blocks.0.resnets.")
-_FRESH = ("conv_in", "camera_embedding", "_i2v", "_sp.", "mix_factor")
+_FRESH = ("conv_in", "camera_embedding", "moment_embedding", "_i2v", "_sp.", "mix_factor")
 _FRESH_RATE = 5.0
-_ALL_VIEWS = 0.5  # share of steps with all views
+_VIEWS = {1: 0.6, 2: 0.2, 4: 0.2}  # share of steps with so many views of an object
 _NO_FIRST = 0.05  # share of objects without a clean frame 0
 _AT_ZERO = 0.5  # share of objects whose first camera is at azimuth 0, as in use
 _RESTING = 0.5  # share of clips that are made to begin at rest; half of the others do
-_LOOPS = 0.75  # share of clips that show the whole loop from its first moment
+_MOMENTS = np.arange(FRAMES) / FRAMES  # the whole loop from its first moment, as in use
 
 
 def build_network() -> MultiViewUNet:
@@ -82,24 +85,25 @@ def build_network() -> MultiViewUNet:
         image_embed_dim=0,
         norm_num_groups=8,
         first_frame_channels=CHANNELS,
+        moment_channels=256,
     )
 
 
 class MultiViewVideoTask(DiffusionTask):
     """Denoising of frames 1 and later of four views at once, given frame 0 and a sentence."""
 
+    rise = 3  # what the sentence tells is decided where frame 0 tells nothing
+
     def __init__(
         self,
         settings: ZooSettings,
         device: str,
         network: MultiViewUNet,
-        text_encoder: CLIPTextModel,
-        tokenizer: CLIPTokenizer,
+        text: TextEncoder,
         models: Path,
     ) -> None:
         super().__init__(ROLE, settings, {"unet": network}, device, models)
-        self.network, self.tokenizer = network, tokenizer
-        self.text_encoder = text_encoder.to(device)
+        self.network, self.text = network, text
         folder = settings.data
         self.clips = MultiViewClips(Path(folder), VIEWS, FRAMES, data.SIZE) if folder else None
 
@@ -126,8 +130,7 @@ class MultiViewVideoTask(DiffusionTask):
         # Where it is given, frame 0 is clean and has no part in the loss.
         start = torch.lerp(noisy[:, :, 0], first, keep)
         noisy = torch.cat([start[:, :, None], noisy[:, :, 1:]], dim=2)
-        with self.autocast(), torch.no_grad():
-            text = embed(self.tokenizer, self.text_encoder, texts)
+        text = self.text.embed(texts, len(texts))
         with self.autocast():
             output = self.network(noisy, t, text, camera, first=first * keep)
         wanted = torch.ones_like(target)
@@ -146,13 +149,13 @@ class MultiViewVideoTask(DiffusionTask):
         if self.clips is not None:
             return self._stored(rng, self.clips)
         videos, texts, cameras = [], [], []
-        # Half the views of twice as many objects cost the same and teach motion as well.
-        views = VIEWS if rng.random() < _ALL_VIEWS else VIEWS // 2
+        # Fewer views of more objects cost the same and teach motions faster.
+        views = int(rng.choice(list(_VIEWS), p=list(_VIEWS.values())))
         chosen = np.sort(rng.permutation(VIEWS)[:views])
         for drawn in data.draw_clips(rng, self.settings.batch * VIEWS // views):
             clip = _resting(rng, drawn)
             azimuth, elevation = (angles[chosen] for angles in view_angles(rng))
-            sight = data.look(clip, azimuth, elevation, _times(rng))
+            sight = data.look(clip, azimuth, elevation, _MOMENTS)
             videos.append(data.over(sight.rgba))
             texts.append(prompt(rng, clip))
             cameras.append(camera_vectors(sight.azimuth, sight.elevation))
@@ -194,14 +197,6 @@ def _resting(rng: np.random.Generator, clip: Clip) -> Clip:
     )
 
 
-def _times(rng: np.random.Generator) -> np.ndarray:
-    """Frame times [F] of a loop: from its first moment, or a loop or half a one from anywhere."""
-    steps = np.arange(FRAMES) / FRAMES
-    if rng.random() < _LOOPS:
-        return steps
-    return (rng.random() + (1.0 if rng.random() < 0.5 else 0.5) * steps) % 1.0
-
-
 def start_from(network: MultiViewUNet, unet: UNet2DConditionModel, motion: MotionAdapter) -> None:
     """Put a text-to-image network's and motion modules' weights where they fit, in place.
 
@@ -218,8 +213,9 @@ def start_from(network: MultiViewUNet, unet: UNet2DConditionModel, motion: Motio
     for key, value in known.items():
         if key != "conv_in.weight":
             state[key].copy_(value)
-    nn.init.zeros_(network.camera_embedding.linear_2.weight)
-    nn.init.zeros_(network.camera_embedding.linear_2.bias)
+    for last in (network.camera_embedding.linear_2, network.moment_embedding.outer):
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
     for key in state:
         if key.endswith("attn1.to_q_i2v.weight"):
             state[key].copy_(state[key.replace("_i2v", "")])
@@ -231,7 +227,7 @@ def start_from(network: MultiViewUNet, unet: UNet2DConditionModel, motion: Motio
 
 def make_task(settings: ZooSettings, device: str, models: Path) -> MultiViewVideoTask:
     """The training; `models` holds the two networks it starts from."""
-    unet, text, tokenizer = load_base(models)
+    unet, encoder, tokenizer = load_base(models)
     with seeded(settings.train.seed, ROLE):
         network = build_network()
     motion = load_module(MotionAdapter, part(models, "text-to-video"), torch.float32)
@@ -240,10 +236,14 @@ def make_task(settings: ZooSettings, device: str, models: Path) -> MultiViewVide
         folder = part(models, ROLE) / "unet"
         known = load_delta(folder, unet.state_dict(), torch.float32)
         network.load_state_dict(known.state_dict())
+        sentence = load_module(CLIPTextModel, folder.parent / "sentence_encoder", torch.float32)
+    else:
+        sentence = sentences.trained(tokenizer, TEXT_WIDTH, settings.train.seed)
+    text = TextEncoder(tokenizer, encoder.to(device), sentence.to(device))
     network.train().requires_grad_(True)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not name.startswith(FROZEN))
-    return MultiViewVideoTask(settings, device, network, text, tokenizer, models)
+    return MultiViewVideoTask(settings, device, network, text, models)
 
 
 def export(task: MultiViewVideoTask, folder: Path) -> None:
@@ -258,3 +258,4 @@ def export(task: MultiViewVideoTask, folder: Path) -> None:
     }
     save_tensors(place / WEIGHTS, own, kind="multi-view-video", version=1)
     scheduler().save_pretrained(folder / "scheduler")
+    save_model(task.text.sentence, ensure_folder(folder / "sentence_encoder"))

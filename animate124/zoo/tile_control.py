@@ -61,7 +61,7 @@ def spoil(rng: np.random.Generator, images: Tensor) -> Tensor:
 class TileControlTask(DiffusionTask):
     """Denoising of single frames, given their sentence and a spoilt copy."""
 
-    noisy = False  # the copy has the shape; what is missing is decided late
+    rise = 0  # the copy has the shape; what is missing is decided late
 
     def __init__(
         self,

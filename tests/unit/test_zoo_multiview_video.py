@@ -10,7 +10,7 @@ from animate124.priors.multiview_video import MultiViewVideo
 from animate124.priors.mvvdm.cameras import camera_vectors
 from animate124.priors.text_to_image import TextToImage
 from animate124.priors.text_to_video import TextToVideo
-from animate124.zoo import data, diffusion, multiview_video, roles
+from animate124.zoo import data, multiview_video, roles
 
 TEXT = "a red fox is jumping"
 
@@ -27,6 +27,9 @@ def test_it_starts_as_the_text_to_video_model_on_every_view(models, task):  # no
     generator = torch.Generator().manual_seed(0)
     x, t = torch.randn(1, 1, 5, 4, 16, 16, generator=generator), torch.tensor([400])
     text = single.encode_text([TEXT])
+    # Its attention would look at one more token; what that says of moments is nothing yet.
+    assert task.text.embed([TEXT], 1).shape[1] == text.shape[1] + 1
+    assert not task.network.moment_embedding(text, 5).any()
     camera, first = torch.randn(1, 1, 16), torch.randn(1, 1, 4, 16, 16)
     with torch.no_grad():
         found = task.network(x, t, text, camera, first=first)[:, 0]
@@ -89,14 +92,16 @@ def test_views_cameras_and_sentences(task, monkeypatch):
         return zoo_models.painted(clip, azimuth, elevation, times)
 
     monkeypatch.setattr(data, "look", look)
-    starts, rests = [], []
+    starts, rests, counts = [], [], []
     for step in range(40):
         videos, texts, cameras = task.batch(step)
         assert videos.shape[0] * videos.shape[1] == 4 and len(texts) == len(videos)
         for k, (azimuth, elevation, times, _) in enumerate(asked):
             gaps = np.diff(azimuth)
             quarters = gaps / 90.0
-            assert np.allclose(quarters, quarters.round()) and 0.9 < quarters.sum() < 3.1
+            assert np.allclose(quarters, quarters.round()) and quarters.sum() < 3.1
+            assert len(azimuth) == 1 or quarters.sum() > 0.9
+            counts.append(len(azimuth))
             assert len(set(elevation)) == 1 and -5 <= elevation[0] <= 35
             expected = camera_vectors(torch.from_numpy(azimuth), torch.from_numpy(elevation))
             assert torch.allclose(cameras[k], expected, atol=1e-6)
@@ -105,6 +110,7 @@ def test_views_cameras_and_sentences(task, monkeypatch):
             starts.append(bool(np.isclose(azimuth / 90.0, (azimuth / 90.0).round()).any()))
             rests.append(times[0] == 0.0)
         asked.clear()
+    assert set(counts) == {1, 2, 4}
     assert 0.3 < np.mean(starts) < 0.7 and 0.55 < np.mean(rests) < 0.95
 
 
@@ -125,7 +131,7 @@ def test_export_goes_through_the_prior(models, task, tmp_path):  # noqa: F811
     first = task.encode(views)
     given = torch.cat([first[:, None], x[:, 1:]], dim=1)[None]
     with torch.no_grad():
-        states = diffusion.embed(task.tokenizer, task.text_encoder, [TEXT])
+        states = task.text.embed([TEXT], 1)
         output = network(given, t, states, camera_vectors(*angles)[None], first=first[None])
     power = model.schedule.alphas_cumprod[700]
     expected = power.sqrt() * output + (1 - power).sqrt() * given

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from animate124.zoo import action, autoencoder, data, embedder, roles
+from animate124.zoo import action, autoencoder, data, embedder, roles, sentences
 
 BUILT_ON_OTHERS = (
     "text-to-image", "novel-view", "text-to-video", "tile-control", "multi-view-video",
@@ -60,6 +60,7 @@ def write(folder):
                 (embedder, "recalibrate", partial(embedder.recalibrate, batches=1)),
                 (action, "recalibrate", partial(action.recalibrate, batches=1)),
                 (data, "look", painted),
+                (sentences, "trained", partial(sentences.trained, steps=1)),
             ):
                 stack.enter_context(mock.patch.object(owner, name, cheap))
             (folder / role).mkdir()

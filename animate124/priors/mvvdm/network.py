@@ -16,6 +16,7 @@ from animate124.priors.mvvdm.blocks import Context, DownBlock, Level, MidBlock, 
 
 CAMERA = 16  # numbers of a camera: its matrix, row by row
 IMAGE_TOKENS = 4
+HARMONICS = 4  # of the loop's phase
 
 
 class ImageTokens(nn.Module):
@@ -29,6 +30,30 @@ class ImageTokens(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         """[B, e] to [B, 4, context]."""
         return self.norm(self.image_embeds(embeddings).unflatten(-1, (IMAGE_TOKENS, -1)))
+
+
+class MomentEmbedding(nn.Module):
+    """What a sentence, by its last token, says of each moment; a part of the time embedding.
+
+    The published network tells moments apart in the temporal attention alone and hears the sentence
+    in the spatial one; a small network learns from that to move, but hardly what it is told.
+    """
+
+    def __init__(self, context: int, hidden: int, embedding: int) -> None:
+        super().__init__()
+        self.said = nn.Linear(context, hidden)
+        self.moment = nn.Linear(2 * HARMONICS, hidden)
+        self.inner = nn.Linear(hidden, hidden)
+        self.outer = nn.Linear(hidden, embedding)
+
+    def forward(self, text: Tensor, frames: int) -> Tensor:
+        """Texts [B, L, context] to embeddings [B, frames, embedding]."""
+        said = self.said(text[:, -1])
+        # Of the phase of a loop: clips of any length show the whole motion.
+        phase = 2 * torch.pi * torch.arange(frames, device=text.device) / frames
+        phase = phase[:, None] * torch.arange(1, HARMONICS + 1, device=text.device)
+        moment = self.moment(torch.cat([phase.sin(), phase.cos()], 1).to(text.dtype))
+        return self.outer(silu(self.inner(silu(said[:, None] + moment))))
 
 
 class MultiViewUNet(ModelMixin, ConfigMixin):
@@ -48,6 +73,8 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         image_embed_dim: width of image embeddings; 0: no image tokens.
         first_frame_channels: 4 where every frame is also given the first one's latents beside its
             own (0 in the published network, which sees them by attention alone).
+        moment_channels: width of the `MomentEmbedding` (0: none, as in the published network), for
+            which the last token of the text stands for the whole sentence.
     """
 
     config_name = "config.json"
@@ -67,6 +94,7 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         image_embed_dim: int = 1024,
         norm_num_groups: int = 32,
         first_frame_channels: int = 0,
+        moment_channels: int = 0,
     ) -> None:
         super().__init__()
         widths = list(block_out_channels)
@@ -90,6 +118,8 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
         self.camera_embedding = TimestepEmbedding(CAMERA, embedding)
         if image_embed_dim:
             self.image_tokens = ImageTokens(image_embed_dim, cross_attention_dim)
+        if moment_channels:
+            self.moment_embedding = MomentEmbedding(cross_attention_dim, moment_channels, embedding)
         last = len(widths) - 1
         self.down_blocks, self.up_blocks = nn.ModuleList(), nn.ModuleList()
         skips, before = [widths[0]], widths[0]
@@ -155,10 +185,14 @@ class MultiViewUNet(ModelMixin, ConfigMixin):
                 raise ValueError("this network wants image embeddings")
             tokens = self.image_tokens(image.to(dtype)).flatten(0, 1)
         layout = Layout(n, f, *sample.shape[-2:])
+        text = text.to(dtype).flatten(0, 1)
+        known = known.flatten(0, 1)[:, None].expand(-1, f, -1)
+        if self.config.moment_channels:
+            known = known + self.moment_embedding(text, f)
         context = Context(
             layout,
-            known.flatten(0, 1).repeat_interleave(f, dim=0),
-            text.to(dtype).flatten(0, 1),
+            known.flatten(0, 1),
+            text,
             tokens,
             image_scale,
             motion,

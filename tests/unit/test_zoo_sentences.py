@@ -1,0 +1,87 @@
+"""The encoder of whole sentences: what it learns, and how video models hear it."""
+
+import pytest
+import torch
+from zoo_models import models  # noqa: F401
+
+from animate124.priors.mvvdm.network import MomentEmbedding
+from animate124.priors.text import TextEncoder
+from animate124.zoo import sentences
+from animate124.zoo.diffusion import load_base
+from animate124.zoo.language import MAX_TOKENS, build_tokenizer
+from animate124.zoo.text_to_image import TEXT_WIDTH
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    return sentences.trained(build_tokenizer(), TEXT_WIDTH, seed=0, steps=100)
+
+
+def test_examples_name_what_they_say():
+    texts, truth = sentences.examples(0, 3)
+    assert len(texts) == len(truth) and texts == sentences.examples(0, 3)[0]
+    said = 0
+    for text, (kind, action) in zip(texts, truth.tolist(), strict=True):
+        if text == "":
+            assert (kind, action) == (len(sentences.KINDS), len(sentences.ACTIONS))
+            continue
+        assert sentences.KINDS[kind] in text
+        said += action < len(sentences.ACTIONS)
+        assert (" is " in text) == (action < len(sentences.ACTIONS))
+    assert said > 30
+
+
+def test_it_learns_to_tell_motions_apart(encoder):
+    """Sentences that differ in the verb alone are further apart than those that differ in form."""
+    tokenizer = build_tokenizer()
+    told = ["a fox is dancing", "a fox that is dancing", "a fox is waving", "a fox is walking"]
+    with torch.no_grad():
+        one, same, *others = sentences.pooled(tokenizer, encoder, told)
+    for other in others:
+        assert (one - other).norm() > 2 * (one - same).norm()
+    assert not any(p.requires_grad for p in encoder.parameters())
+    again = sentences.trained(tokenizer, 32, seed=0, steps=2)
+    other = sentences.trained(tokenizer, 32, seed=0, steps=2)
+    pairs = zip(again.parameters(), other.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_the_sentence_is_one_more_token(models):  # noqa: F811
+    _, encoder, tokenizer = load_base(models)
+    whole = sentences.build(tokenizer, TEXT_WIDTH).eval()
+    plain, more = TextEncoder(tokenizer, encoder), TextEncoder(tokenizer, encoder, whole)
+    texts = ["a fox is dancing", ""]
+    found = more.encode(texts)
+    assert found.shape == (2, MAX_TOKENS + 1, TEXT_WIDTH)
+    assert torch.equal(found[:, :-1], plain.encode(texts))
+    with torch.no_grad():
+        assert torch.allclose(found[:, -1], sentences.pooled(tokenizer, whole, texts), atol=1e-5)
+    more.release()
+    assert torch.equal(more.encode(texts), found) and more.sentence is None
+
+
+def test_not_every_sentence_is_remembered(models):  # noqa: F811
+    _, encoder, tokenizer = load_base(models)
+    text = TextEncoder(tokenizer, encoder)
+    for start in range(0, 1500, 500):
+        text.encode([f"a fox {k}" for k in range(start, start + 500)])
+    assert len(text._cache) == 1024 and "a fox 1499" in text._cache and "a fox 0" not in text._cache
+
+
+def test_moments_by_hand():
+    """Of the last token alone; the phase runs around once over the frames, however many."""
+    torch.manual_seed(0)
+    told = MomentEmbedding(6, 10, 5)
+    text = torch.randn(2, 3, 6)
+    found = told(text, 8)
+    assert found.shape == (2, 8, 5)
+    other = text.clone()
+    other[:, :2] += 1.0
+    assert torch.equal(told(other, 8), found)
+    assert torch.allclose(told(text, 4), found[:, ::2], atol=1e-6)
+    phase = 2 * torch.pi * 3 / 8 * torch.arange(1, 5)
+    moment = told.moment(torch.cat([phase.sin(), phase.cos()]))
+    hidden = torch.nn.functional.silu(told.said(text[1, -1]) + moment)
+    expected = told.outer(torch.nn.functional.silu(told.inner(hidden)))
+    assert torch.allclose(found[1, 3], expected, atol=1e-5)
+    assert not torch.allclose(found[:, 1], found[:, 3], atol=1e-3)
