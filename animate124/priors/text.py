@@ -61,12 +61,17 @@ class TextEncoder:
         """
         new = [text for text in dict.fromkeys(texts) if text not in self._cache]
         if new:
-            if self.model is None:
-                raise RuntimeError(f"the text encoder was released before {new[0]!r} was encoded")
-            ids = self.tokenize(new).to(self.model.device)
-            with torch.autocast(self.model.device.type, enabled=False):
-                self._cache.update(zip(new, self.model(ids).last_hidden_state.float(), strict=True))
+            self._cache.update(zip(new, self.states(new), strict=True))
         return torch.stack([self._cache[text] for text in texts])
+
+    @torch.no_grad()
+    def states(self, texts: list[str]) -> Tensor:
+        """As `encode`, but nothing is kept: for a training, which sees sentences without end."""
+        if self.model is None:
+            raise RuntimeError(f"the text encoder was released before {texts[0]!r} was encoded")
+        ids = self.tokenize(texts).to(self.model.device)
+        with torch.autocast(self.model.device.type, enabled=False):
+            return self.model(ids).last_hidden_state.float()
 
     def embed(self, text: Text, batch: int) -> Tensor:
         """Embeddings [batch, L, C] of sentences or of embeddings given already."""
