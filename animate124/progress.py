@@ -26,14 +26,17 @@ _BAR_SECONDS = 0.25
 class Display:
     """Progress of one run; a context manager. `update` may be called at every step: it is cheap.
 
-    unit: what is counted, in the singular.
+    unit: what is counted, in the singular. shown: whether anything is.
     """
 
-    def __init__(self, name: str, steps: int, start: int = 0, unit: str = "step") -> None:
+    def __init__(
+        self, name: str, steps: int, start: int = 0, unit: str = "step", *, shown: bool = True
+    ) -> None:
         self._name, self._steps, self._first, self._unit = name, steps, start, unit
+        self._mute = not shown
         self._began = self._shown = time.perf_counter()
         self._bar: Progress | None = None
-        if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        if shown and sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
             # No refresh thread: it would take the interpreter from the training ten times a second.
             self._bar = Progress(
                 TextColumn("{task.description}"),
@@ -81,6 +84,8 @@ class Display:
 
     def say(self, sentence: str) -> None:
         """Print one sentence, above the bar where there is one."""
+        if self._mute:
+            return
         if self._bar is None:
             print(f"{self._name}: {sentence}", file=sys.stderr, flush=True)
         else:

@@ -12,6 +12,7 @@ import signal
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from animate124 import checkpoints, runtime
 from animate124.errors import UserError
 from animate124.interrupts import stop_signals
 from animate124.media import files, images
+from animate124.processes import ALONE, Processes
 from animate124.progress import Display, Log, clock
 from animate124.settings.base import digest
 from animate124.settings.training import TrainSettings
@@ -96,7 +98,9 @@ class TrainReport:
     resumed_from: int | None = None
 
 
-def run(task: Task, settings: TrainSettings, work: Path, fingerprint: str) -> TrainReport:
+def run(
+    task: Task, settings: TrainSettings, work: Path, fingerprint: str, processes: Processes = ALONE
+) -> TrainReport:
     """Optimise `task` for `settings.steps` steps, resuming from `work` if a checkpoint fits.
 
     Args:
@@ -104,6 +108,7 @@ def run(task: Task, settings: TrainSettings, work: Path, fingerprint: str) -> Tr
             Snakemake's outputs, which are deleted when a job fails.
         fingerprint: identifies inputs and the stage's settings; a checkpoint of another one is
             moved aside. The loop adds its own settings and the task's name.
+        processes: those that take the same steps together, on one `work`.
 
     The parameters are changed in place. The checkpoint of the last step stays until `finish`, so
     that a failure while outputs are written costs no training.
@@ -119,9 +124,11 @@ def run(task: Task, settings: TrainSettings, work: Path, fingerprint: str) -> Tr
     # Libraries may draw from the global generators behind our back (dropout): they are seeded anew
     # at every step, and the caller gets them back as they were.
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with checkpoints.locked(work), torch.random.fork_rng(devices=list(devices)):
-        files.clean_stale(work)
-        return _Loop(task, settings, work, identity).run()
+    lock = checkpoints.locked(work) if processes.main else nullcontext()
+    with lock, torch.random.fork_rng(devices=list(devices)):
+        if processes.main:
+            files.clean_stale(work)
+        return _Loop(task, settings, work, identity, processes).run()
 
 
 def reached(task: Task, work: Path, fingerprint: str) -> checkpoints.Checkpoint | None:
@@ -147,8 +154,11 @@ def finish(work: Path) -> None:
 class _Loop:
     """One session of a run: the state that its phases share."""
 
-    def __init__(self, task: Task, settings: TrainSettings, work: Path, identity: str) -> None:
+    def __init__(
+        self, task: Task, settings: TrainSettings, work: Path, identity: str, processes: Processes
+    ) -> None:
         self.task, self.settings, self.work, self.identity = task, settings, work, identity
+        self.processes, self.main = processes, processes.main
         self.optimizer = task.optimizer()
         self.named = checkpoints.named_parameters(self.optimizer)
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -159,27 +169,30 @@ class _Loop:
 
     def run(self) -> TrainReport:
         notes: list[str] = []
-        resumed = self._resume(notes.append)
+        # The others read what the main process has left after it set aside what does not fit.
+        with self.processes.main_first():
+            resumed = self._resume(notes.append)
         start = resumed or 0
         self.began = time.perf_counter()
         self.next_save = self.began + self.settings.checkpoint_seconds
         with (
             stop_signals() as stop,
-            Display(self.task.name, self.settings.steps, start) as self.display,
-            Log(self.work / LOG_NAME, start) as self.log,
+            Display(self.task.name, self.settings.steps, start, shown=self.main) as self.display,
+            Log(self.work / LOG_NAME, start) if self.main else nullcontext() as self.log,
         ):
             for note in notes:
                 self.display.say(note)
             for step in range(start, self.settings.steps):
                 loss = self._step(step)
                 self.display.update(step + 1, loss)
-                if stop.signal is not None:
-                    self._leave(step + 1, stop.signal)
+                if number := self.processes.largest(stop.signal or 0):
+                    self._leave(step + 1, number)
                 if step + 1 < self.settings.steps and time.perf_counter() >= self.next_save:
                     self._checkpoint(step + 1)
             self._complete(start)
-            if stop.signal is not None:  # it came while the final state was written
-                self._leave(self.settings.steps, stop.signal)
+            # It may have come while the final state was written.
+            if number := self.processes.largest(stop.signal or 0):
+                self._leave(self.settings.steps, number)
         return TrainReport(
             steps=self.settings.steps,
             seconds=self._seconds(),
@@ -221,6 +234,8 @@ class _Loop:
         self.optimizer.step()
         task.after_step(step)
         last = step + 1 == settings.steps
+        if not self.main:
+            return loss
         if last or step % settings.log_every == 0:
             self._write_log(step, loss, terms)
         if settings.preview_every and (last or (step + 1) % settings.preview_every == 0):
@@ -309,6 +324,8 @@ class _Loop:
         self.next_save = now + pause
 
     def _save(self, done: int) -> None:
+        if not self.main:
+            return
         self.log.sync()
         tensors, scalars = checkpoints.collect(self.optimizer, self.task.state())
         checkpoint = checkpoints.Checkpoint(done, self._seconds(), self.losses, tensors, scalars)
@@ -350,6 +367,7 @@ class _Loop:
                 f"stopped by {name} after step {done} of {self.settings.steps}; the checkpoint is "
                 "saved, the same command goes on from here."
             )
+        self.processes.wait()  # a launcher kills the others as soon as one has ended
         raise SystemExit(128 + number)
 
     def _warn_once(self, sentence: str) -> None:

@@ -1,4 +1,4 @@
-"""`animate124 mvvideo`: datasets of multi-view video, from animated assets and from the toybox."""
+"""`animate124 mvvideo`: datasets of multi-view video, and training the published model on them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from animate124.cli import stage
 app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Datasets of multi-view video: built here, read by `zoo train multi-view-video`.",
+    help="Datasets of multi-view video, and training the published-size model on them.",
 )
 
 
@@ -86,3 +86,44 @@ def build(
     print(f"{out}: {made} clips made, {kept} there already, {len(wrong)} left out.")
     if wrong and not made and not kept:
         raise UserError("Not one of the assets can be used: the lines above say why.")
+
+
+@app.command()
+def train(
+    dataset: Annotated[Path, typer.Argument(help="Folder written by `animate124 mvvideo build`.")],
+    out: stage.Out,
+    profile: stage.Profile = "animate3d",
+    settings: stage.Set = None,
+    config: stage.Config = None,
+    settings_json: stage.SettingsJson = None,
+    work: stage.Work = None,
+    cpu: Annotated[bool, typer.Option("--cpu", help="Train on the CPU.")] = False,
+    list_settings: Annotated[bool, stage.list_option("mvvideo", "MvVideoTrainSettings")] = False,
+) -> None:
+    """Train the multi-view video model of a profile (MV-VDM) on clips on disk.
+
+    The motion modules and the adapter to frame 0 learn, from the profile's weights on; all else
+    stays. Writes into OUT animate3d_motion_modules.safetensors and, last, stage.json, and prints
+    the profile to use it with. Killed or interrupted, the same command goes on where it stopped.
+
+    On several GPUs: accelerate launch -m animate124 mvvideo train …, with the same options.
+
+    Example: animate124 mvvideo train results/mvvideo --out results/mvvdm
+    """
+    from animate124.settings.mvvideo import MvVideoTrainSettings
+
+    resolved = stage.resolve(MvVideoTrainSettings, config, settings, settings_json)
+
+    from animate124.stages.models import Models
+    from animate124.stages.mvvideo_train import profile_text
+    from animate124.stages.mvvideo_train import train as run
+
+    models = Models(profile, "cpu")
+    record = run(dataset, out, resolved, models, work=work, cpu=cpu)
+    if record is None:
+        return
+    print(
+        f"{out}: {record['steps']} steps of {record['objects_per_step']} clips, "
+        f"{record['seconds']:.0f} s in all. Use it with a profile of these lines:\n"
+    )
+    print(profile_text(out, profile, models), end="")

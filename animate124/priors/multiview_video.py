@@ -130,18 +130,11 @@ class MultiViewVideo(LatentPrior):
             report,
         )
 
-    def release_encoders(self) -> None:
-        """Free the memory of the text and the image encoder; conditions made so far stay usable."""
-        self.text.release()
-        self.image_encoder = None
-
     @torch.no_grad()
     def embed_images(self, images: Tensor) -> Tensor | None:
         """Embeddings [n, E] of images [n, 3, H, W] in [0, 1]; None where the model has none."""
         if not self.unet.config.image_embed_dim:
             return None
-        if self.image_encoder is None:
-            raise RuntimeError("the image encoder was released before these images were encoded")
         with self._precision():
             pixels = _CLIP(images.to(self.device)).to(self.dtype)
             return self.image_encoder(pixels).image_embeds.float()

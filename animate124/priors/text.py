@@ -15,8 +15,6 @@ from animate124.priors.components import load_module, require
 Text = str | list[str] | Tensor
 """A sentence, one sentence a row, or embeddings [1 or B, L, C]."""
 
-_REMEMBERED = 1024  # sentences
-
 
 class TextEncoder:
     """A CLIP text model with its tokenizer; the last hidden state is the embedding.
@@ -72,19 +70,20 @@ class TextEncoder:
         """
         new = [text for text in dict.fromkeys(texts) if text not in self._cache]
         if new:
-            if self.model is None:
-                raise RuntimeError(f"the text encoder was released before {new[0]!r} was encoded")
-            ids = self.tokenize(new).to(self.model.device)
-            with torch.autocast(self.model.device.type, enabled=False):
-                states = self.model(ids).last_hidden_state
-                if self.sentence is not None:
-                    whole = self.sentence(ids).pooler_output[:, None]
-                    states = torch.cat([states, whole], 1)
-                self._cache.update(zip(new, states.float(), strict=True))
-        found = torch.stack([self._cache[text] for text in texts])
-        for text in list(self._cache)[:-_REMEMBERED]:  # a training never says the same for long
-            del self._cache[text]
-        return found
+            self._cache.update(zip(new, self.states(new), strict=True))
+        return torch.stack([self._cache[text] for text in texts])
+
+    @torch.no_grad()
+    def states(self, texts: list[str]) -> Tensor:
+        """As `encode`, but nothing is kept: for a training, which sees sentences without end."""
+        if self.model is None:
+            raise RuntimeError(f"the text encoder was released before {texts[0]!r} was encoded")
+        ids = self.tokenize(texts).to(self.model.device)
+        with torch.autocast(self.model.device.type, enabled=False):
+            states = self.model(ids).last_hidden_state
+            if self.sentence is not None:
+                states = torch.cat([states, self.sentence(ids).pooler_output[:, None]], 1)
+            return states.float()
 
     def embed(self, text: Text, batch: int) -> Tensor:
         """Embeddings [batch, L, C] of sentences or of embeddings given already."""

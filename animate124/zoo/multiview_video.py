@@ -46,6 +46,7 @@ from animate124.zoo.diffusion import (
     scheduler,
     seeded,
 )
+from animate124.zoo.first_frame import error_beyond_first, with_first
 from animate124.zoo.folders import save_model
 from animate124.zoo.mvvideo_data import MultiViewClips
 from animate124.zoo.text_to_image import HEADS, TEXT_WIDTH
@@ -126,17 +127,13 @@ class MultiViewVideoTask(DiffusionTask):
         noisy, t, target = self.noised(latents, step)
         first = latents[:, :, 0]
         keep = torch.rand(len(t), generator=self.generator("drop", step)) >= _NO_FIRST
-        keep = keep.float().to(self.device)[:, None, None, None, None]
-        # Where it is given, frame 0 is clean and has no part in the loss.
-        start = torch.lerp(noisy[:, :, 0], first, keep)
-        noisy = torch.cat([start[:, :, None], noisy[:, :, 1:]], dim=2)
-        text = self.text.embed(texts, len(texts))
+        keep = keep.float().to(self.device)
+        noisy = with_first(noisy, first, keep)
+        text = self.text.states(texts)
         with self.autocast():
-            output = self.network(noisy, t, text, camera, first=first * keep)
-        wanted = torch.ones_like(target)
-        wanted[:, :, :1] -= keep[..., None]
-        error = (output.float() - target).square() * wanted
-        return {"denoise": error.sum() / wanted.sum()}
+            given = first * keep.view(-1, 1, 1, 1, 1)
+            output = self.network(noisy, t, text, camera, first=given)
+        return {"denoise": error_beyond_first(output.float(), target, keep)}
 
     def draw(self, key: int) -> tuple[Tensor, list[str], Tensor]:
         """Latents [B, n, F, 4, h, w], sentences and cameras [B, n, 16]."""

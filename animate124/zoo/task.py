@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -57,14 +57,7 @@ class ZooTask(Task):
 
     def optimizer(self) -> torch.optim.Optimizer:
         optimizer = torch.optim.AdamW(self.parameters(), betas=(0.9, 0.99), fused=True)
-        if self.settings.clip_norm:
-            parameters = list(self.trained.values())
-            limit = self.settings.clip_norm
-
-            def clip(*_: Any) -> None:
-                nn.utils.clip_grad_norm_(parameters, limit)
-
-            optimizer.register_step_pre_hook(clip)
+        clip_before_step(optimizer, self.trained.values(), self.settings.clip_norm)
         return optimizer
 
     def lr_scale(self, step: int) -> float:
@@ -115,3 +108,16 @@ class ZooTask(Task):
 
     def generator(self, concern: str, step: int) -> torch.Generator:
         return runtime.generator(self.seed, self.name, concern, step)
+
+
+def clip_before_step(
+    optimizer: torch.optim.Optimizer, parameters: Iterable[Tensor], limit: float
+) -> None:
+    """Have the norm of the gradient cut to `limit` (0: no limit) before every step."""
+    parameters = list(parameters)
+
+    def clip(*_: Any) -> None:
+        nn.utils.clip_grad_norm_(parameters, limit)
+
+    if limit:
+        optimizer.register_step_pre_hook(clip)

@@ -36,6 +36,7 @@ FLOORS = {
 ROOMS = {
     "checkpoints": "training",
     "interrupts": "training",
+    "processes": "training",
     "progress": "training",
 }
 

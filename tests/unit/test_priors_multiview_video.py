@@ -173,18 +173,6 @@ def test_less_than_the_whole_schedule_starts_from_frame_0(own):
     assert torch.allclose(found[:, 1:], (start - s * cond) / a, atol=1e-4)
 
 
-def test_encoders_can_be_released(tmp_path):
-    tiny_mvvdm.published(tmp_path)
-    model = MultiViewVideo.load(
-        tmp_path / "animate3d", base=tmp_path / "mvdream", image_prompt=tmp_path / "ip-adapter"
-    )
-    condition = conditioned(model)
-    model.release_encoders()
-    assert model.predict_pair(*noisy(), condition)[0].isfinite().all()
-    with pytest.raises(RuntimeError, match="released"):
-        conditioned(model)
-
-
 def test_what_is_missing_is_told(tmp_path):
     tiny_mvvdm.published(tmp_path)
     with pytest.raises(UserError, match="name its base"):

@@ -60,14 +60,6 @@ def test_the_sentence_is_one_more_token(models):  # noqa: F811
     assert torch.equal(more.encode(texts), found) and more.sentence is None
 
 
-def test_not_every_sentence_is_remembered(models):  # noqa: F811
-    _, encoder, tokenizer = load_base(models)
-    text = TextEncoder(tokenizer, encoder)
-    for start in range(0, 1500, 500):
-        text.encode([f"a fox {k}" for k in range(start, start + 500)])
-    assert len(text._cache) == 1024 and "a fox 1499" in text._cache and "a fox 0" not in text._cache
-
-
 def test_moments_by_hand():
     """Of the last token alone; the phase runs around once over the frames, however many."""
     torch.manual_seed(0)

@@ -22,8 +22,10 @@ from animate124.priors.mvvdm.attention import time_code
 from animate124.priors.mvvdm.network import CAMERA, MultiViewUNet
 
 CHECKPOINT = "animate3d_motion_modules.ckpt"
+MOTION = "animate3d_motion_modules.safetensors"  # the same tensors, as our training writes them
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 _CODE_ERROR = 1e-5  # by how much a stored time code may differ in float32; in float16, its rounding
+CODES = 32  # frames that AnimateDiff's stored time codes are for
 _STORED_CODE = ".time_pos_embed.pe"
 
 
@@ -54,6 +56,8 @@ def load_published(
 ) -> tuple[MultiViewUNet, Report]:
     """The network from Animate3D's checkpoint, MVDream's `unet` and IP-Adapter's weights.
 
+    The checkpoint may also be one of our own training, in `MOTION`.
+
     Raises UserError where a tensor is missing, left over or of another shape, or where a stored
     time code is not the one that we compute.
     """
@@ -61,13 +65,14 @@ def load_published(
     prompt = image_prompt / "models"
     prompt = _first(prompt, "ip-adapter_sd15.safetensors", "ip-adapter_sd15.bin")
     raw = read_tensors(prompt)
-    motion = read_tensors(require(folder, CHECKPOINT))
+    path = _first(folder, CHECKPOINT, MOTION)
+    motion = read_tensors(path)
     width = raw.get("image_proj.proj.weight")
     if width is None:
         raise UserError(f"{prompt} is not IP-Adapter's base model: fetch the model again")
     config = published_config(read_json(base / "unet", "config.json"), width.shape[1])
     network = _blank(config, folder)
-    error = _check_codes(motion, folder)
+    error = _check_codes(motion, path)
     images = {
         ours: raw[name] for name, ours in image_prompt_names(network, (k for k in raw)).items()
     }
@@ -122,6 +127,29 @@ def motion_name(key: str) -> str:
     """Our name of a tensor of Animate3D's checkpoint; self-trained ones have `module.` before."""
     key = key.removeprefix("module.").replace(".processor.", ".")
     return key.replace(".alpha_blender.mix_factor", ".mix_factor")
+
+
+def is_trained(key: str) -> bool:
+    """Whether a tensor of the network is learnt in MV-VDM's training: motion modules and adapter.
+
+    All others are those of the models below it (spec §2.4).
+    """
+    return "i2v." in key or "motion_modules." in key
+
+
+def motion_tensors(network: MultiViewUNet) -> dict[str, Tensor]:
+    """What Animate3D's checkpoint holds, by its names: all that is learnt, and the time codes."""
+    found = {}
+    for key, value in network.named_parameters():
+        if is_trained(key):
+            key = re.sub(r"\.(to_\w+_(?:i2v|sp)\.)", r".processor.\1", key)
+            key = key.replace(".mix_factor", ".processor.alpha_blender.mix_factor")
+            found[key] = value.detach().cpu()
+    for key in [key for key in found if key.endswith(".mix_factor")]:
+        place = key.removesuffix(".processor.alpha_blender.mix_factor")
+        width = found[f"{place}.to_q.weight"].shape[0]
+        found[f"{place}.processor{_STORED_CODE}"] = time_code(CODES, width, torch.empty(0))[None]
+    return found
 
 
 def is_code(key: str) -> bool:
@@ -181,7 +209,7 @@ def _flat(found: object, name: str, path: Path) -> Iterable[tuple[str, Tensor]]:
         raise UserError(f"{path} holds something other than tensors: fetch the model again")
 
 
-def _check_codes(motion: Mapping[str, Tensor], folder: Path) -> float:
+def _check_codes(motion: Mapping[str, Tensor], path: Path) -> float:
     """The largest difference of a stored time code from ours; UserError where it is too large."""
     worst = 0.0
     for key, value in motion.items():
@@ -190,9 +218,7 @@ def _check_codes(motion: Mapping[str, Tensor], folder: Path) -> float:
             error = float((value[0].float() - ours).abs().max())
             worst = max(worst, error)
             if not error <= _CODE_ERROR + torch.finfo(value.dtype).eps:
-                raise UserError(
-                    f"{folder / CHECKPOINT}: {key} is not AnimateDiff's time code: fetch it again"
-                )
+                raise UserError(f"{path}: {key} is not AnimateDiff's time code: fetch it again")
     return worst
 
 
