@@ -56,8 +56,9 @@ def running(folder):
             if b"animate124" not in words or Path(os.readlink(entry / "cwd")) != folder:
                 continue
             after = words[words.index(b"animate124") + 1 :]
-            if after and after[0].decode() in ALL:
-                found[int(entry.name)] = after[0].decode()
+            name = after[0].decode().removeprefix("animate-") if after else ""
+            if name in ALL:
+                found[int(entry.name)] = name
     return found
 
 
