@@ -9,7 +9,7 @@ class SamplingSettings(Settings):
     """How multi-view clips are sampled, matted and chosen."""
 
     steps: int = setting(25, "Denoising steps of a pass", "steps", ge=1, le=1000)
-    guidance: float = setting(2.0, "Guidance scale of the sentence (1: none)", None, ge=0, le=100)
+    guidance: float = setting(3.0, "Guidance scale of the sentence (1: none)", None, ge=0, le=100)
     strength: float = setting(
         1.0,
         "Share of the noise schedule gone through; below 1 truer to the views, with less motion",
