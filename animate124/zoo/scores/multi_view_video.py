@@ -19,7 +19,7 @@ from animate124.zoo.scores import Scores
 from animate124.zoo.scores.common import clips, decibels, mean, sheet
 from animate124.zoo.text_to_image import view_word
 
-SCALE, STRENGTH, STEPS = 2.0, 0.9, 25  # as the stage `generate` has them
+SCALE, STRENGTH, STEPS = 3.0, 0.9, 25  # as the stage `generate` has them
 ELEVATION = 15.0
 _MOMENTS = 24  # of the true clip: what a picture of this toy may look like
 _PAPER = 0.02  # how far a pixel may be from white and be background
