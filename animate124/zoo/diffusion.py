@@ -26,7 +26,7 @@ from animate124.priors.components import load_module
 from animate124.priors.schedule import Schedule
 from animate124.settings.zoo import ZooSettings
 from animate124.zoo import data
-from animate124.zoo.language import MAX_TOKENS
+from animate124.zoo.language import token_ids
 from animate124.zoo.task import ZooTask
 
 LATENT_SIZE, CHANNELS = data.SIZE // 4, 4
@@ -73,10 +73,7 @@ def part(models: Path, role: str) -> Path:
 
 def embed(tokenizer: CLIPTokenizer, encoder: CLIPTextModel, texts: list[str]) -> Tensor:
     """Hidden states [B, L, C] of sentences, padded to the full length as at inference."""
-    ids = tokenizer(
-        texts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
-    ).input_ids
-    return encoder(ids.to(encoder.device)).last_hidden_state
+    return encoder(token_ids(tokenizer, texts).to(encoder.device)).last_hidden_state
 
 
 @contextmanager

@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, normalize
 from transformers import (
-    CLIPTextConfig,
     CLIPTokenizer,
     ResNetConfig,
     VisionTextDualEncoderConfig,
@@ -30,7 +29,7 @@ from animate124.toybox.clip import Clip
 from animate124.zoo import augment, data, normalisation
 from animate124.zoo.diffusion import part
 from animate124.zoo.folders import save_model, write_preprocessor
-from animate124.zoo.language import MAX_TOKENS, build_tokenizer, save_tokenizer
+from animate124.zoo.language import build_tokenizer, save_tokenizer, text_config
 from animate124.zoo.task import ZooTask
 
 ROLE = "embedding"
@@ -65,17 +64,7 @@ def build() -> VisionTextDualEncoderModel:
     Convolutions learn these pictures from a tenth of what a vision transformer needs.
     """
     tokenizer = build_tokenizer()
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=128,
-        intermediate_size=256,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        max_position_embeddings=MAX_TOKENS,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    text = text_config(tokenizer, width=128, layers=3)
     vision = vision_config()
     vision.hidden_size = vision.hidden_sizes[-1]  # what the projection reads
     return VisionTextDualEncoderModel(

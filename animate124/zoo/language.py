@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
-from transformers import CLIPTokenizer
+from torch import Tensor
+from transformers import CLIPTextConfig, CLIPTokenizer
 
 from animate124.media.files import ensure_folder, write_json
 from animate124.toybox.captions import vocabulary
@@ -43,6 +44,28 @@ def build_tokenizer() -> CLIPTokenizer:
     pieces = list(dict.fromkeys([*letters, *(a + b for a, b in merges)]))
     vocab = {piece: index for index, piece in enumerate([*pieces, _START, _END])}
     return CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=MAX_TOKENS)
+
+
+def text_config(tokenizer: CLIPTokenizer, width: int, layers: int) -> CLIPTextConfig:
+    """Of a small CLIP text model that reads this tokenizer's sentences."""
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=layers,
+        num_attention_heads=4,
+        max_position_embeddings=MAX_TOKENS,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def token_ids(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
+    """Token ids int64 [B, MAX_TOKENS], padded to the full length as at inference."""
+    return tokenizer(
+        texts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
+    ).input_ids
 
 
 def _merges(tokenizer: Tokenizer) -> list[tuple[str, str]]:

@@ -14,42 +14,27 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from animate124.toybox.captions import motion_prompt, static_prompt
 from animate124.toybox.catalogue import SPECIES
 from animate124.toybox.motions import MOTIONS
 from animate124.zoo import data
 from animate124.zoo.diffusion import seeded
-from animate124.zoo.language import MAX_TOKENS
+from animate124.zoo.language import text_config, token_ids
 
 KINDS, ACTIONS = tuple(SPECIES), tuple(MOTIONS)
 _STEPS, _BATCHES, _BATCH, _RATE = 400, 40, 48, 2e-3
 
 
 def build(tokenizer: CLIPTokenizer, width: int) -> CLIPTextModel:
-    """The untrained encoder."""
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=width,
-            intermediate_size=2 * width,
-            num_hidden_layers=1,
-            num_attention_heads=4,
-            max_position_embeddings=MAX_TOKENS,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    """The untrained encoder, one layer."""
+    return CLIPTextModel(text_config(tokenizer, width, layers=1))
 
 
 def pooled(tokenizer: CLIPTokenizer, encoder: CLIPTextModel, texts: list[str]) -> Tensor:
     """States [B, C] of whole sentences, padded as at inference."""
-    ids = tokenizer(
-        texts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
-    ).input_ids
-    return encoder(ids.to(encoder.device)).pooler_output
+    return encoder(token_ids(tokenizer, texts).to(encoder.device)).pooler_output
 
 
 def trained(tokenizer: CLIPTokenizer, width: int, seed: int, steps: int = _STEPS) -> CLIPTextModel:

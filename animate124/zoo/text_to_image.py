@@ -13,7 +13,7 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor
 from torch.nn.functional import mse_loss
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from animate124.settings.training import TrainSettings
 from animate124.settings.zoo import ZooSettings
@@ -32,7 +32,7 @@ from animate124.zoo.diffusion import (
     seeded,
 )
 from animate124.zoo.folders import save_model
-from animate124.zoo.language import MAX_TOKENS, build_tokenizer, save_tokenizer
+from animate124.zoo.language import build_tokenizer, save_tokenizer, text_config
 
 ROLE = "text-to-image"
 TEXT_WIDTH = 128
@@ -66,20 +66,7 @@ def build_unet() -> UNet2DConditionModel:
 
 def build_text_encoder() -> CLIPTextModel:
     """The untrained text encoder, two layers."""
-    tokenizer = build_tokenizer()
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=TEXT_WIDTH,
-            intermediate_size=2 * TEXT_WIDTH,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=MAX_TOKENS,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
-    )
+    return CLIPTextModel(text_config(build_tokenizer(), TEXT_WIDTH, layers=2))
 
 
 def view_word(azimuth: float) -> str:

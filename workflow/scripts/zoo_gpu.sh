@@ -26,6 +26,8 @@ settings() {
         text-to-image) echo batch=240 train.steps=6000 ;;
         novel-view) echo batch=160 train.steps=8000 ;;
         text-to-video) echo batch=24 train.steps=8000 ;;
+        multi-view-video) echo batch=8 train.steps=10000 ;;
+        action-recognition) echo batch=192 train.steps=2500 ;;
         tile-control) echo batch=160 train.steps=3000 ;;
         depth | matting) echo batch=128 train.steps=6000 ;;
         *) ;; # the program says what is known
@@ -33,7 +35,8 @@ settings() {
 }
 
 if (($# == 0)); then
-    set -- autoencoder embedding text-to-image novel-view text-to-video tile-control depth matting
+    read -ra roles < <("$python" -c "from animate124.zoo.roles import MODULES; print(*MODULES)")
+    set -- "${roles[@]}"
 fi
 for role; do
     if [[ -e $models/$role/card.json && ! -e $work/$role/checkpoint.safetensors ]]; then
