@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
-from transformers import CLIPTextModel, CLIPVisionModelWithProjection
+from transformers import CLIPVisionModelWithProjection
 
 from animate124.errors import UserError
 from animate124.priors import sampling
-from animate124.priors.components import check_folder, load_module, load_schedule, load_vae
+from animate124.priors.components import check_folder, load_schedule, load_vae
 from animate124.priors.guidance import Guidance
 from animate124.priors.latent import LatentPrior
 from animate124.priors.mvvdm import weights
@@ -30,6 +30,7 @@ from animate124.priors.schedule import Schedule
 from animate124.priors.text import TextEncoder
 from animate124.priors.text_to_image import TextToImage
 from animate124.priors.text_to_video import animatediff_schedule
+from animate124.priors.told import with_sentences
 
 # CLIP's own preprocessing; IP-Adapter's image encoder is published without a file that says so.
 _CLIP = Preprocess(
@@ -106,10 +107,7 @@ class MultiViewVideo(LatentPrior):
             if not isinstance(base, TextToImage):
                 base = TextToImage.load(base, device, dtype, vae=vae)
             unet = weights.load_delta(path / "unet", base.unet.state_dict(), dtype).to(device)
-            text = base.text
-            if (path / "sentence_encoder").is_dir():
-                whole = load_module(CLIPTextModel, path / "sentence_encoder", dtype)
-                text = TextEncoder(text.tokenizer, text.model, whole.to(device))
+            text = with_sentences(base.text, path, dtype)
             return cls(unet, text, base.vae, load_schedule(path, device), device, dtype)
         if image_prompt is None:
             raise UserError(

@@ -3,7 +3,7 @@
 Nothing is stored on disk, and a resumed run draws what an undisturbed one would have drawn.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from animate124 import runtime
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit
 from animate124.toybox import characters
 from animate124.toybox.clip import Clip
+from animate124.toybox.motions import MOTIONS, sample_style
 from animate124.toybox.render import render
 from animate124.toybox.splits import BLOCK, SPLITS
 
@@ -51,6 +52,19 @@ def draw_clips(rng: np.random.Generator, count: int, species: str | None = None)
         characters.sample_clip(BLOCK * int(block) + train[residue], species)
         for block, residue in zip(blocks, residues, strict=True)
     ]
+
+
+def resting(rng: np.random.Generator, clip: Clip, share: float) -> Clip:
+    """In a share of cases the same character and motion from the rest pose on, else `clip`.
+
+    Pictures and assets mostly show a rest pose; a loop drawn at random starts anywhere.
+    """
+    if rng.random() >= share:
+        return clip
+    style = replace(sample_style(rng, MOTIONS[clip.motion]), phase=0.0)
+    return characters.perform(
+        characters.sample_character(clip.seed, clip.species), clip.motion, style
+    )
 
 
 def look(

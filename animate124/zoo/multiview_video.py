@@ -12,36 +12,33 @@ of what that says of every moment.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from diffusers import MotionAdapter, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTextModel
 
 from animate124.media.files import ensure_folder
 from animate124.media.tensors import save_tensors
-from animate124.priors.components import load_module
 from animate124.priors.mvvdm.cameras import camera_vectors
 from animate124.priors.mvvdm.network import MultiViewUNet
 from animate124.priors.mvvdm.weights import WEIGHTS, load_delta
 from animate124.priors.text import TextEncoder
+from animate124.priors.text_to_image import TextToImage
+from animate124.priors.text_to_video import TextToVideo
+from animate124.priors.told import SENTENCES, with_sentences
 from animate124.settings.training import TrainSettings
 from animate124.settings.zoo import ZooSettings
-from animate124.toybox import characters
 from animate124.toybox.captions import motion_prompt
 from animate124.toybox.clip import Clip
-from animate124.toybox.motions import MOTIONS, sample_style
-from animate124.zoo import data, sentences
+from animate124.zoo import data
 from animate124.zoo.diffusion import (
     CHANNELS,
     DROPPED,
     LATENT_SIZE,
     DiffusionTask,
-    load_base,
+    load_vae,
     part,
     scheduler,
     seeded,
@@ -63,8 +60,6 @@ DEFAULTS = ZooSettings(
     train=TrainSettings(steps=4000, checkpoint_seconds=180, preview_every=500),
 )
 FROZEN = ("mid_block.resnets.", "up_blocks.0.resnets.")
-_FRESH = ("conv_in", "camera_embedding", "moment_embedding", "_i2v", "_sp.", "mix_factor")
-_FRESH_RATE = 5.0
 _VIEWS = {1: 0.6, 2: 0.2, 4: 0.2}  # share of steps with so many views of an object
 _NO_FIRST = 0.05  # share of objects without a clean frame 0
 _AT_ZERO = 0.5  # share of objects whose first camera is at azimuth 0, as in use
@@ -94,6 +89,7 @@ class MultiViewVideoTask(DiffusionTask):
     """Denoising of frames 1 and later of four views at once, given frame 0 and a sentence."""
 
     rise = 3  # what the sentence tells is decided where frame 0 tells nothing
+    fresh = ("conv_in", "camera_embedding", "moment_embedding", "_i2v", "_sp.", "mix_factor")
 
     def __init__(
         self,
@@ -107,20 +103,6 @@ class MultiViewVideoTask(DiffusionTask):
         self.network, self.text = network, text
         folder = settings.data
         self.clips = MultiViewClips(Path(folder), VIEWS, FRAMES, data.SIZE) if folder else None
-
-    def parameters(self) -> list[dict[str, Any]]:
-        """What neither network brought starts at nothing and learns faster."""
-        groups = []
-        for group in super().parameters():
-            for new in (False, True):
-                some = [
-                    (name, parameter)
-                    for name, parameter in group["params"]
-                    if any(part in name for part in _FRESH) == new
-                ]
-                rate = group["lr"] * (_FRESH_RATE if new else 1.0)
-                groups.append(group | {"params": some, "lr": rate})
-        return groups
 
     def loss(self, step: int) -> dict[str, Tensor]:
         latents, texts, camera = self.drawn(step)
@@ -150,7 +132,7 @@ class MultiViewVideoTask(DiffusionTask):
         views = int(rng.choice(list(_VIEWS), p=list(_VIEWS.values())))
         chosen = np.sort(rng.permutation(VIEWS)[:views])
         for drawn in data.draw_clips(rng, self.settings.batch * VIEWS // views):
-            clip = _resting(rng, drawn)
+            clip = data.resting(rng, drawn, _RESTING)
             azimuth, elevation = (angles[chosen] for angles in view_angles(rng))
             sight = data.look(clip, azimuth, elevation, _MOMENTS)
             videos.append(data.over(sight.rgba))
@@ -184,31 +166,18 @@ def prompt(rng: np.random.Generator, clip: Clip) -> str:
     return clip.caption if rng.random() < 0.5 else motion_prompt(clip)
 
 
-def _resting(rng: np.random.Generator, clip: Clip) -> Clip:
-    """Often the same character and motion from the rest pose on, in which assets mostly come."""
-    if rng.random() >= _RESTING:
-        return clip
-    style = replace(sample_style(rng, MOTIONS[clip.motion]), phase=0.0)
-    return characters.perform(
-        characters.sample_character(clip.seed, clip.species), clip.motion, style
-    )
+def start_from(network: MultiViewUNet, known: Mapping[str, Tensor]) -> None:
+    """Put a text-to-video network's weights where they fit, in place.
 
-
-def start_from(network: MultiViewUNet, unet: UNet2DConditionModel, motion: MotionAdapter) -> None:
-    """Put a text-to-image network's and motion modules' weights where they fit, in place.
-
-    What is new has no influence at first: the network gives, frame by frame and view by view, what
-    those two give together, but for attention, which now sees all views.
+    What is new has no influence at first: the network gives of every view what that one gives of a
+    clip, but for attention, which now sees all views.
     """
     state = network.state_dict()
-    known = unet.state_dict() | {
-        key: value for key, value in motion.state_dict().items() if not key.endswith("pos_embed.pe")
-    }
     inner = known["conv_in.weight"]
     state["conv_in.weight"].zero_()
     state["conv_in.weight"][:, : inner.shape[1]] = inner
     for key, value in known.items():
-        if key != "conv_in.weight":
+        if key != "conv_in.weight" and not key.endswith("pos_embed.pe"):
             state[key].copy_(value)
     for last in (network.camera_embedding.linear_2, network.moment_embedding.outer):
         nn.init.zeros_(last.weight)
@@ -224,22 +193,22 @@ def start_from(network: MultiViewUNet, unet: UNet2DConditionModel, motion: Motio
 
 def make_task(settings: ZooSettings, device: str, models: Path) -> MultiViewVideoTask:
     """The training; `models` holds the two networks it starts from."""
-    unet, encoder, tokenizer = load_base(models)
-    with seeded(settings.train.seed, ROLE):
-        network = build_network()
-    motion = load_module(MotionAdapter, part(models, "text-to-video"), torch.float32)
-    start_from(network, unet, motion)
+    base = TextToImage.load(part(models, "text-to-image"), vae=load_vae(models))
     if settings.start == "shipped":
-        folder = part(models, ROLE) / "unet"
-        known = load_delta(folder, unet.state_dict(), torch.float32)
-        network.load_state_dict(known.state_dict())
-        sentence = load_module(CLIPTextModel, folder.parent / "sentence_encoder", torch.float32)
+        folder = part(models, ROLE)
+        network = load_delta(folder / "unet", base.unet.state_dict(), torch.float32)
+        text = with_sentences(base.text, folder, torch.float32)
     else:
-        sentence = sentences.trained(tokenizer, TEXT_WIDTH, settings.train.seed)
-    text = TextEncoder(tokenizer, encoder.to(device), sentence.to(device))
+        with seeded(settings.train.seed, ROLE):
+            network = build_network()
+        video = TextToVideo.load(part(models, "text-to-video"), base=base)
+        start_from(network, video.unet.state_dict())
+        text = video.text
     network.train().requires_grad_(True)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not name.startswith(FROZEN))
+    for encoder in (text.model, text.sentence):
+        encoder.to(device)
     return MultiViewVideoTask(settings, device, network, text, models)
 
 
@@ -255,4 +224,4 @@ def export(task: MultiViewVideoTask, folder: Path) -> None:
     }
     save_tensors(place / WEIGHTS, own, kind="multi-view-video", version=1)
     scheduler().save_pretrained(folder / "scheduler")
-    save_model(task.text.sentence, ensure_folder(folder / "sentence_encoder"))
+    save_model(task.text.sentence, ensure_folder(folder / SENTENCES))

@@ -113,23 +113,22 @@ def test_prompts_leave_out_what_they_may():
     assert all(phrase in text for text in videos if text) and "" in videos
 
 
-def test_video_times():
-    loop = sample_clip(3)
-    held = clip_of(ball(), loop=False)
-    rng, kinds = data.stream(0, "t"), set()
-    for _ in range(40):
-        times = text_to_video._times(rng, loop, 8)
-        steps = np.diff(times) % 1.0
-        assert times.min() >= 0 and times.max() < 1 and np.allclose(steps, steps[0])
-        kinds.add(round(float(steps[0]), 6))
-    assert kinds == {1 / 8, 1 / 16}  # the whole loop in eighths, or half of it
-    kinds = set()
-    for _ in range(40):
-        times = text_to_video._times(rng, held, 8)
-        assert times[0] >= 0 and times[-1] <= 1
-        kinds.add(round(float(times[-1] - times[0]), 6))
-        assert np.allclose(np.diff(times), (times[-1] - times[0]) / 7)
-    assert kinds == {1.0, 0.5}
+def test_some_clips_are_made_to_begin_at_rest(monkeypatch):
+    rng, clip, styles = data.stream(0, "r"), sample_clip(3), []
+    perform = data.characters.perform
+
+    def performed(character, motion, style):
+        styles.append(style)
+        return perform(character, motion, style)
+
+    monkeypatch.setattr(data.characters, "perform", performed)
+    drawn = [data.resting(rng, clip, 0.25) for _ in range(200)]
+    others = [one for one in drawn if one is not clip]
+    assert 30 < len(others) < 70
+    assert all((one.species, one.motion) == (clip.species, clip.motion) for one in others)
+    # At phase 0 every motion passes through the rest pose; fast and slow, wide and narrow differ.
+    assert {style.phase for style in styles} == {0.0}
+    assert len(set(styles)) == len(styles) == len(others)
 
 
 def test_spoilt_images_keep_their_place_and_lose_detail():

@@ -4,7 +4,6 @@ import pytest
 import torch
 from zoo_models import models  # noqa: F401
 
-from animate124.priors.mvvdm.network import MomentEmbedding
 from animate124.priors.text import TextEncoder
 from animate124.zoo import sentences
 from animate124.zoo.diffusion import load_base
@@ -58,22 +57,3 @@ def test_the_sentence_is_one_more_token(models):  # noqa: F811
         assert torch.allclose(found[:, -1], sentences.pooled(tokenizer, whole, texts), atol=1e-5)
     more.release()
     assert torch.equal(more.encode(texts), found) and more.sentence is None
-
-
-def test_moments_by_hand():
-    """Of the last token alone; the phase runs around once over the frames, however many."""
-    torch.manual_seed(0)
-    told = MomentEmbedding(6, 10, 5)
-    text = torch.randn(2, 3, 6)
-    found = told(text, 8)
-    assert found.shape == (2, 8, 5)
-    other = text.clone()
-    other[:, :2] += 1.0
-    assert torch.equal(told(other, 8), found)
-    assert torch.allclose(told(text, 4), found[:, ::2], atol=1e-6)
-    phase = 2 * torch.pi * 3 / 8 * torch.arange(1, 5)
-    moment = told.moment(torch.cat([phase.sin(), phase.cos()]))
-    hidden = torch.nn.functional.silu(told.said(text[1, -1]) + moment)
-    expected = told.outer(torch.nn.functional.silu(told.inner(hidden)))
-    assert torch.allclose(found[1, 3], expected, atol=1e-5)
-    assert not torch.allclose(found[:, 1], found[:, 3], atol=1e-3)

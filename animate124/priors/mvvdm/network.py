@@ -13,10 +13,10 @@ from torch.nn.functional import silu
 
 from animate124.priors.mvvdm.attention import Layout
 from animate124.priors.mvvdm.blocks import Context, DownBlock, Level, MidBlock, Sizes, UpBlock
+from animate124.priors.told import MomentEmbedding
 
 CAMERA = 16  # numbers of a camera: its matrix, row by row
 IMAGE_TOKENS = 4
-HARMONICS = 4  # of the loop's phase
 
 
 class ImageTokens(nn.Module):
@@ -30,30 +30,6 @@ class ImageTokens(nn.Module):
     def forward(self, embeddings: Tensor) -> Tensor:
         """[B, e] to [B, 4, context]."""
         return self.norm(self.image_embeds(embeddings).unflatten(-1, (IMAGE_TOKENS, -1)))
-
-
-class MomentEmbedding(nn.Module):
-    """What a sentence, by its last token, says of each moment; a part of the time embedding.
-
-    The published network tells moments apart in the temporal attention alone and hears the sentence
-    in the spatial one; a small network learns from that to move, but hardly what it is told.
-    """
-
-    def __init__(self, context: int, hidden: int, embedding: int) -> None:
-        super().__init__()
-        self.said = nn.Linear(context, hidden)
-        self.moment = nn.Linear(2 * HARMONICS, hidden)
-        self.inner = nn.Linear(hidden, hidden)
-        self.outer = nn.Linear(hidden, embedding)
-
-    def forward(self, text: Tensor, frames: int) -> Tensor:
-        """Texts [B, L, context] to embeddings [B, frames, embedding]."""
-        said = self.said(text[:, -1])
-        # Of the phase of a loop: clips of any length show the whole motion.
-        phase = 2 * torch.pi * torch.arange(frames, device=text.device) / frames
-        phase = phase[:, None] * torch.arange(1, HARMONICS + 1, device=text.device)
-        moment = self.moment(torch.cat([phase.sin(), phase.cos()], 1).to(text.dtype))
-        return self.outer(silu(self.inner(silu(said[:, None] + moment))))
 
 
 class MultiViewUNet(ModelMixin, ConfigMixin):
