@@ -118,7 +118,7 @@ def backgrounds(rng: np.random.Generator, count: int, size: int = SIZE) -> Tenso
         elif kind == 1:
             mix = _ramp(rng, size)
         else:
-            mix = _patches(rng, size, hard=kind == 3)
+            mix = patches(rng, size, hard=kind == 3)
         image.copy_(colors[0] + (colors[1] - colors[0]) * mix)
         noise = torch.from_numpy(rng.standard_normal((3, size, size), np.float32))
         image.add_(noise * float(rng.random()) * 0.03).clamp_(0.0, 1.0)
@@ -133,7 +133,7 @@ def _ramp(rng: np.random.Generator, size: int) -> Tensor:
     return ((ramp - ramp.min()) / (ramp.max() - ramp.min()))[None].float()
 
 
-def _patches(rng: np.random.Generator, size: int, hard: bool) -> Tensor:
+def patches(rng: np.random.Generator, size: int, hard: bool) -> Tensor:
     """Random blobs [1, size, size] in [0, 1]; hard ones have edges."""
     cells = int(rng.integers(3, 9))
     coarse = torch.from_numpy(rng.random((1, 1, cells, cells), np.float32))

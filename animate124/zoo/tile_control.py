@@ -1,4 +1,4 @@
-"""The nano tile control: a ControlNet (arXiv 2302.05543) that restores detail in blurred images."""
+"""The nano tile control (ControlNet, arXiv 2302.05543): it restores what a coarse scene spoils."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ DEFAULTS = ZooSettings(
     train=TrainSettings(steps=1500, checkpoint_seconds=180, preview_every=500),
 )
 _VIEWS, _FRAMES = 2, 2
+_TWICE, _MISTY = 0.3, 0.3  # shares of images with either fault
 
 
 def build(unet: UNet2DConditionModel) -> ControlNetModel:
@@ -44,11 +45,22 @@ def build(unet: UNet2DConditionModel) -> ControlNetModel:
     )
 
 
-def spoil(rng: np.random.Generator, images: Tensor) -> Tensor:
-    """Blurred images [B, 3, H, W]: shrunk 1.5 to 6 times, and noisy at that size half the time."""
+def spoil(rng: np.random.Generator, images: Tensor, others: Tensor) -> Tensor:
+    """What a coarse moving scene shows of images [B, 3, H, W] over white.
+
+    Three in ten are mixed with another moment of the same view (`others`), as limbs are that move
+    between time slices; three in ten are misty in places; all are shrunk 1.5 to 6 times, and noisy
+    at that size half the time.
+    """
     spoilt = torch.empty_like(images)
     size = images.shape[-1]
-    for image, out in zip(images, spoilt, strict=True):
+    for image, other, out in zip(images, others, spoilt, strict=True):
+        if rng.random() < _TWICE:
+            image = torch.lerp(image, other, float(rng.uniform(0.1, 0.5)))
+        if rng.random() < _MISTY:
+            where = (2.0 * data.patches(rng, size, hard=False) - 1.0).clamp(min=0.0)
+            mist = where * float(rng.uniform(0.3, 1.0))
+            image = torch.lerp(image, torch.ones(()), mist)
         edge = max(int(size / rng.uniform(1.5, 6.0)), 4)
         small = interpolate(image[None], size=edge, mode="area")
         if rng.random() < 0.5:
@@ -112,8 +124,11 @@ class TileControlTask(DiffusionTask):
             texts += [
                 text_to_image.prompt(rng, clip, angle) for angle in azimuth for _ in range(_FRAMES)
             ]
-        sharp = torch.cat(images)[: self.settings.batch]
-        return sharp, spoil(rng, sharp), texts[: self.settings.batch]
+        # The moments of a view lie beside each other.
+        sharp = torch.cat(images)
+        others = sharp.unflatten(0, (-1, _FRAMES)).roll(1, dims=1).flatten(0, 1)
+        sharp, others = sharp[: self.settings.batch], others[: self.settings.batch]
+        return sharp, spoil(rng, sharp, others), texts[: self.settings.batch]
 
 
 def make_task(settings: ZooSettings, device: str, models: Path) -> TileControlTask:

@@ -1,5 +1,7 @@
 """The zoo's training data: what depends on seed and step, the splits, compositing, directions."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -131,13 +133,15 @@ def test_some_clips_are_made_to_begin_at_rest(monkeypatch):
     assert len(set(styles)) == len(styles) == len(others)
 
 
-def test_spoilt_images_keep_their_place_and_lose_detail():
+def test_spoilt_images_keep_their_place_and_lose_detail(monkeypatch):
+    monkeypatch.setattr(tile_control, "_TWICE", 0.0)
+    monkeypatch.setattr(tile_control, "_MISTY", 0.0)
     x = torch.arange(64) % 2
     stripes = x.float().expand(6, 3, 64, 64).clone()
     flat = torch.full((6, 3, 64, 64), 0.25)
     for image, name in ((stripes, "stripes"), (flat, "flat")):
-        spoilt = tile_control.spoil(data.stream(0, name), image)
-        again = tile_control.spoil(data.stream(0, name), image)
+        spoilt = tile_control.spoil(data.stream(0, name), image, image)
+        again = tile_control.spoil(data.stream(0, name), image, image)
         assert spoilt.shape == image.shape and torch.equal(spoilt, again)
         assert spoilt.min() >= 0 and spoilt.max() <= 1
         noisy = spoilt.var((1, 2, 3)) > 1e-8
@@ -149,8 +153,54 @@ def test_spoilt_images_keep_their_place_and_lose_detail():
     # A bright half stays on its side.
     half = torch.zeros(4, 3, 64, 64)
     half[..., 32:] = 1.0
-    spoilt = tile_control.spoil(data.stream(0, "half"), half)
+    spoilt = tile_control.spoil(data.stream(0, "half"), half, 1 - half)
     assert spoilt[..., 44:].mean() > 0.9 and spoilt[..., :20].mean() < 0.1
+
+
+def test_spoilt_images_show_another_moment_and_mist(monkeypatch):
+    dark, green = torch.zeros(24, 3, 64, 64), torch.zeros(24, 3, 64, 64)
+    green[:, 1] = 1.0
+    monkeypatch.setattr(tile_control, "_TWICE", 1.0)
+    monkeypatch.setattr(tile_control, "_MISTY", 0.0)
+    both = tile_control.spoil(data.stream(0, "g"), dark, green).mean((2, 3))
+    assert both[:, 1].min() > 0.05 and both[:, 1].max() < 0.55  # a tenth to a half, and noise
+    assert both[:, [0, 2]].max() < 0.05
+    monkeypatch.setattr(tile_control, "_TWICE", 0.0)
+    monkeypatch.setattr(tile_control, "_MISTY", 1.0)
+    misty = tile_control.spoil(data.stream(0, "m"), dark, green)
+    # White of all colours, in places.
+    assert (misty.mean((2, 3)).std(1) < 0.05).all()
+    assert (misty.amax((1, 2, 3)) > 0.2).float().mean() > 0.8
+    assert (misty.amin((1, 2, 3)) < 0.05).all()
+
+
+def test_tile_batches_know_another_moment_of_the_same_view(monkeypatch):
+    seen = {}
+
+    def spoil(rng, images, others):
+        seen.update(images=images, others=others)
+        return images
+
+    def look(clip, azimuth, elevation, times):
+        rgba = torch.ones(len(azimuth), len(times), 4, 8, 8)
+        for v, view in enumerate(azimuth):
+            for f, time in enumerate(times):
+                rgba[v, f, 0], rgba[v, f, 1] = view / 360.0, float(time)
+        return data.Sight(rgba, *[torch.zeros(1)] * 3)
+
+    monkeypatch.setattr(tile_control, "spoil", spoil)
+    monkeypatch.setattr(data, "look", look)
+    tile_control.TileControlTask.batch(
+        SimpleNamespace(
+            seed=0, name="t", settings=tile_control.DEFAULTS.model_copy(update={"batch": 8})
+        ),
+        0,
+    )
+    images, others = seen["images"], seen["others"]
+    assert images.shape == others.shape == (8, 3, 8, 8)
+    assert torch.equal(images[:, 0], others[:, 0])
+    assert (images[:, 1] != others[:, 1]).all()
+    assert torch.equal(images[0::2, 1], others[1::2, 1])
 
 
 def test_azimuths_are_mostly_near_the_front():
