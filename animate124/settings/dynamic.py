@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
-
 from animate124.settings.base import Settings, setting
 from animate124.settings.generate import SamplingSettings
 from animate124.settings.reconstruct import FitWeights, TrackSettings
+from animate124.settings.scene import SceneSettings
 from animate124.settings.training import TrainSettings
 
 
@@ -36,15 +35,13 @@ class CarrySettings(Settings):
     lr: float = setting(0.02, "Learning rate of the time slices", None, gt=0)
 
 
-class DynamicSettings(Settings):
+class DynamicSettings(SceneSettings):
     """Motion for a static scene from a sentence (`animate124.stages.dynamic`).
 
-    Every weight is of a term that is a mean, so all are on one scale and none depends on the
-    number of rays, frames or latents. The field's size is that of the static scene.
-
-    `surround`, `track` and `carry` are of the source multi-view alone. Of the source video alone
-    are `window` to `novel_view_t_high` but for `size`, and `smooth`, `still`, `entropy`, `lr`,
-    `static_rate` and the steps of `train`, whose seed and logging hold for both.
+    The field's size is that of the static scene. `surround`, `track` and `carry` are of the source
+    multi-view alone. Of the source video alone are `lowest`, `highest`, `window` to
+    `novel_view_t_high`, `smooth`, `still`, `entropy`, `lr`, `static_rate` and the steps of
+    `train`, whose seed and logging hold for both.
     """
 
     source: Literal["auto", "multi-view", "video"] = setting(
@@ -68,12 +65,9 @@ class DynamicSettings(Settings):
     window: float = setting(
         1.0, "Part of the clip that these frames span", "share of the clip", gt=0, le=1
     )
-    size: int = setting(64, "Edge of the frames that are rendered", "pixels", ge=8, le=1024)
     spread_azimuth: float = setting(
         180.0, "Largest azimuth of a clip's camera to either side", "degrees", ge=0, le=180
     )
-    lowest: float = setting(-10.0, "Lowest elevation of a clip's camera", "degrees", gt=-90, lt=90)
-    highest: float = setting(30.0, "Highest elevation of a clip's camera", "degrees", gt=-90, lt=90)
     moving_camera: float = setting(
         0.0, "Share of clips whose camera moves (published: 0.9)", None, ge=0, le=1
     )
@@ -149,22 +143,11 @@ class DynamicSettings(Settings):
     rays: int = setting(
         1024, "Rays a step through the picture, at t = 0", "rays", ge=16, le=1 << 20
     )
-    subsamples: int = setting(
-        2, "Rays per pixel edge of the picture; their mean is compared", "rays", ge=1, le=8
-    )
-    reference_size: int = setting(
-        128, "Edge the picture is reduced to, if it is larger", "pixels", ge=8, le=1024
-    )
-    rgb: float = setting(5.0, "Weight of the picture's colours at t = 0", None, ge=0)
-    alpha: float = setting(2.0, "Weight of the picture's silhouette at t = 0", None, ge=0)
     smooth: float = setting(
         0.5, "Weight of the squared difference of neighbouring time slices", None, ge=0
     )
     still: float = setting(
         0.01, "Weight of the squared difference of a time slice to the static scene", None, ge=0
-    )
-    spread: float = setting(
-        0.03, "Weight of the loss that gathers each ray's weight at one surface", None, ge=0
     )
     entropy: float = setting(0.01, "Weight of the loss that makes rays opaque or clear", None, ge=0)
     lr: float = setting(
@@ -173,16 +156,4 @@ class DynamicSettings(Settings):
     static_rate: float = setting(
         0.1, "Learning rate of the static scene, as a share of the slices'", None, ge=0, le=1
     )
-    lr_end: float = setting(0.1, "Share of the learning rate left at the end", None, gt=0, le=1)
-    refresh_every: int = setting(16, "Steps between occupancy refreshes", "steps", ge=1)
     train: TrainSettings = TrainSettings(steps=600, preview_every=100)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> DynamicSettings:
-        for low, high in (
-            ("lowest", "highest"), ("t_low", "t_high"), ("t_low_end", "t_high_end"),
-            ("novel_view_t_low", "novel_view_t_high"),
-        ):  # fmt: skip
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(f"{low} is larger than {high}")
-        return self

@@ -4,40 +4,24 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
-
-from animate124.settings.base import Settings, setting
+from animate124.settings.base import setting
 from animate124.settings.field import FieldSettings
+from animate124.settings.scene import SceneSettings
 from animate124.settings.training import TrainSettings
 
 
-class StaticSettings(Settings):
-    """A static scene from one picture (`animate124.stages.static_task`).
-
-    Every weight is of a term that is a mean, so all are on one scale and none depends on the
-    number of rays, views or latents.
-    """
+class StaticSettings(SceneSettings):
+    """A static scene from one picture (`animate124.stages.static_task`)."""
 
     elevation: float = setting(0.0, "Elevation the picture is seen from", "degrees", gt=-90, lt=90)
-    reference_size: int = setting(
-        128, "Edge the picture is reduced to, if it is larger", "pixels", ge=8, le=1024
-    )
-    rays: int = setting(2048, "Rays a step through the picture", "rays", ge=16, le=1 << 20)
-    subsamples: int = setting(
-        2, "Rays per pixel edge of the picture; their mean is compared", "rays", ge=1, le=8
-    )
-    rgb: float = setting(5.0, "Weight of the picture's colours, over random colours", None, ge=0)
-    alpha: float = setting(2.0, "Weight of the picture's silhouette", None, ge=0)
     depth: float = setting(
         0.05, "Weight of the picture's estimated depth, where there is one", None, ge=0
     )
     normal: float = setting(
         0.0, "Weight of the picture's estimated normals, where there are any", None, ge=0
     )
-    size: int = setting(64, "Edge of the new views that are rendered", "pixels", ge=8, le=1024)
+    highest: float = setting(40.0, "Highest elevation of these views", "degrees", gt=-90, lt=90)
     views: int = setting(1, "New views a step", "views", ge=1, le=64)
-    lowest: float = setting(-10.0, "Lowest elevation of a new view", "degrees", gt=-90, lt=90)
-    highest: float = setting(40.0, "Highest elevation of a new view", "degrees", gt=-90, lt=90)
     warmup: int = setting(50, "Steps at the start that see the picture alone", "steps", ge=0)
     novel_view: float = setting(
         3.0, "Weight of what the novel-view prior says of the view from behind", None, ge=0
@@ -71,9 +55,6 @@ class StaticSettings(Settings):
     sparsity: float = setting(
         0.01, "Weight of the new views' coverage: white fog on white costs nothing else", None, ge=0
     )
-    spread: float = setting(
-        0.03, "Weight of the loss that gathers each ray's weight at one surface", None, ge=0
-    )
     smoothness: float = setting(
         0.0, "Weight of the difference between neighbouring normals", None, ge=0
     )
@@ -85,16 +66,5 @@ class StaticSettings(Settings):
         0.5, "Share of the steps after which all levels are in use", None, ge=0, le=1
     )
     lr: float = setting(0.01, "Learning rate of the grid; the perceptron has a quarter", None, gt=0)
-    lr_end: float = setting(0.1, "Share of the learning rate left at the end", None, gt=0, le=1)
-    refresh_every: int = setting(16, "Steps between occupancy refreshes", "steps", ge=1)
     field: FieldSettings = FieldSettings(blob=5.0)
     train: TrainSettings = TrainSettings(steps=1000, preview_every=250)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> StaticSettings:
-        for low, high in (
-            ("lowest", "highest"), ("t_low", "t_high"), ("t_low_end", "t_high_end"),
-        ):  # fmt: skip
-            if getattr(self, low) > getattr(self, high):
-                raise ValueError(f"{low} is larger than {high}")
-        return self
