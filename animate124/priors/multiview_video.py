@@ -6,7 +6,8 @@ stays as it is. MVDream's camera convention is converted in `mvvdm.cameras` and 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,16 @@ class Condition:
     text: Tensor
     negative: Tensor
     image: Tensor | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """Clips on the way: `clean` [n, F, 4, h, w], what they look like so far, and `noisy`
+    [n, F − 1, 4, h, w] at the first of the timesteps `left`; none: they are done."""
+
+    clean: Tensor
+    noisy: Tensor
+    left: tuple[int, ...]
 
 
 class MultiViewVideo(LatentPrior):
@@ -165,36 +176,35 @@ class MultiViewVideo(LatentPrior):
             self.embed_images(views),
         )
 
+    def _output(self, noisy: Tensor, t: Tensor, condition: Condition, rows: slice) -> Tensor:
+        """The network's outputs [rows, n, F, 4, h, w], float32; row 0 obeys the condition, row 1
+        does not. `noisy` [n, F, 4, h, w] with frame 0 clean; t [1]."""
+        image = condition.image
+        images = (image, None if image is None else torch.zeros_like(image))[rows]
+        texts = torch.cat((condition.text, condition.negative)[rows])
+        count = len(texts)
+        some, camera, first = (
+            x[None].expand(count, *x.shape) for x in (noisy, condition.camera, condition.first)
+        )
+        with self._precision():
+            output = self.unet(
+                some.to(self.dtype),
+                t.to(self.device),
+                texts.to(self.dtype),
+                camera,
+                None if image is None else torch.stack(images),
+                first.to(self.dtype),
+            )
+        return output.float()
+
     def _outputs(
         self, noisy: Tensor, t: Tensor, condition: Condition, together: bool
     ) -> tuple[Tensor, Tensor]:
-        """The network's outputs [n, F, 4, h, w], float32, with and without the condition.
-
-        `noisy` [n, F, 4, h, w] with frame 0 clean; t [1]. `together`: both in one call, which is
-        faster on a GPU and takes twice the memory.
-        """
-        image = condition.image
-        images = (image, None if image is None else torch.zeros_like(image))
-        texts = (condition.text, condition.negative)
-
-        def call(rows: slice) -> Tensor:
-            count = len(texts[rows])
-            some = [x[None].expand(count, *x.shape) for x in (noisy, condition.camera)]
-            first = condition.first[None].expand(count, *condition.first.shape)
-            with self._precision():
-                output = self.unet(
-                    some[0].to(self.dtype),
-                    t.to(self.device),
-                    torch.cat(texts[rows]).to(self.dtype),
-                    some[1],
-                    None if image is None else torch.stack(images[rows]),
-                    first.to(self.dtype),
-                )
-            return output.float()
-
+        """Both rows of `_output`; `together`: in one call, which is faster on a GPU and takes twice
+        the memory."""
         if together:
-            return tuple(call(slice(0, 2)))
-        return call(slice(0, 1))[0], call(slice(1, 2))[0]
+            return tuple(self._output(noisy, t, condition, slice(0, 2)))
+        return tuple(self._output(noisy, t, condition, slice(k, k + 1))[0] for k in range(2))
 
     @torch.no_grad()
     def predict_pair(
@@ -236,8 +246,13 @@ class MultiViewVideo(LatentPrior):
             every = [stride * k + 1 for k in reversed(range(steps))]
         return [t for t in every if t < strength * self.schedule.steps] or every[-1:]
 
+    def steps_down_to(self, at: Sequence[int], down_to: float) -> int:
+        """How many of the falling timesteps a sketch goes through: at least one."""
+        limit = down_to * self.schedule.steps
+        return next((k for k in range(1, len(at)) if at[k] < limit), len(at))
+
     @torch.no_grad()
-    def sample_latents(
+    def sketch(
         self,
         condition: Condition,
         frames: int = 16,
@@ -247,10 +262,12 @@ class MultiViewVideo(LatentPrior):
         passes: int = 1,
         strength: float = 1.0,
         *,
+        down_to: float = 0.0,
+        unguided: float = 0.0,
         together: bool = True,
         on_step: Callable[[], None] | None = None,
-    ) -> Tensor:
-        """Scaled latents [n, frames, 4, h, w] by DDIM; frame 0 is the condition's, bit by bit.
+    ) -> Sketch:
+        """Clips by DDIM, as far as wanted; frame 0 is the condition's, bit by bit.
 
         Args:
             guidance: of text and image embedding; 7.5 if None, without effect at 1.
@@ -258,32 +275,77 @@ class MultiViewVideo(LatentPrior):
                 coarse structure; steadier, and with less motion.
             strength: share of the schedule that is gone through: below 1 it starts from frame 0
                 repeated, with noise (SDEdit, arXiv 2108.01073): truer to it, and with less motion.
+            down_to: share of the schedule below which it stops, in the last pass, after one step at
+                least; 0: at the end.
+            unguided: share of the schedule, its clean end, that is gone through without guidance
+                (arXiv 2404.07724): what happens is decided by then, and half the cost is saved.
             on_step: called after each of the `passes · len(timesteps(steps, strength))` steps.
         """
-        guidance = Guidance(7.5) if guidance is None else guidance
         views, *shape = condition.first.shape
         start = sampling.noise([views, frames - 1, *shape], generator, self.device)
-
-        def model(noisy: Tensor, t: Tensor) -> Tensor:
-            noisy = noisy[0]
-            joined = torch.cat([condition.first[:, None], noisy], dim=1)
-            cond, uncond = self._outputs(joined, t[:1], condition, together)
-            if on_step is not None:
-                on_step()
-            return guidance.combine(cond[None, :, 1:], uncond[None, :, 1:])
-
+        model = self._denoiser(condition, guidance, unguided, together, on_step)
         at = self.timesteps(steps, strength)
         begin = start[None]
         if strength < 1.0:
             still = condition.first[None, :, None].expand_as(begin)
             begin = self.schedule.add_noise(still, begin, torch.tensor(at[:1]))
-        clean = sampling.ddim(self.schedule, model, begin, at)
         for _ in range(passes - 1):
+            clean = sampling.ddim(self.schedule, model, begin, at)
             end = torch.tensor([self.schedule.steps - 1 if strength == 1.0 else at[0]])
             noisy = self.schedule.add_noise(clean, start[None], end)
             fresh = sampling.noise(start.shape, generator, self.device)
-            clean = sampling.ddim(self.schedule, model, renoised(noisy, fresh[None]), at)
-        return torch.cat([condition.first[:, None], clean[0]], dim=1)
+            begin = renoised(noisy, fresh[None])
+        count = self.steps_down_to(at, down_to)
+        walk = sampling.ddim_steps(self.schedule, model, begin, at)
+        *_, (clean, noisy) = itertools.islice(walk, count)
+        return Sketch(_after(condition.first, clean[0]), noisy[0], tuple(at[count:]))
+
+    @torch.no_grad()
+    def finish(
+        self,
+        condition: Condition,
+        sketch: Sketch,
+        guidance: Guidance | None = None,
+        *,
+        unguided: float = 0.0,
+        together: bool = True,
+        on_step: Callable[[], None] | None = None,
+    ) -> Tensor:
+        """Scaled latents [n, frames, 4, h, w] of clips that `sketch` began; the rest as there."""
+        if not sketch.left:
+            return sketch.clean
+        model = self._denoiser(condition, guidance, unguided, together, on_step)
+        noisy = sketch.noisy[None].to(self.device)
+        clean = sampling.ddim(self.schedule, model, noisy, sketch.left)
+        return _after(condition.first, clean[0])
+
+    def sample_latents(self, condition: Condition, **options: Any) -> Tensor:
+        """Scaled latents [n, frames, 4, h, w] of clips; `options` as `sketch`."""
+        return self.sketch(condition, **options).clean
+
+    def _denoiser(
+        self,
+        condition: Condition,
+        guidance: Guidance | None,
+        unguided: float,
+        together: bool,
+        on_step: Callable[[], None] | None,
+    ) -> Callable[[Tensor, Tensor], Tensor]:
+        """What the network says of frames 1 and later [1, n, F − 1, 4, h, w] at t [1]."""
+        guidance = Guidance(7.5) if guidance is None else guidance
+
+        def model(noisy: Tensor, t: Tensor) -> Tensor:
+            joined = _after(condition.first, noisy[0])
+            if int(t[0]) < unguided * self.schedule.steps:
+                output = self._output(joined, t[:1], condition, slice(0, 1))[:, :, 1:]
+            else:
+                cond, uncond = self._outputs(joined, t[:1], condition, together)
+                output = guidance.combine(cond[None, :, 1:], uncond[None, :, 1:])
+            if on_step is not None:
+                on_step()
+            return output
+
+        return model
 
     def sample(self, condition: Condition, **options: Any) -> Tensor:
         """Clips [n, F, 3, H, W] in [0, 1]; `options` as `sample_latents`."""
@@ -291,4 +353,9 @@ class MultiViewVideo(LatentPrior):
 
 
 def _with_first(noisy: Tensor, condition: Condition) -> Tensor:
-    return torch.cat([condition.first[:, None].to(noisy), noisy[:, 1:]], dim=1)
+    return _after(condition.first, noisy[:, 1:])
+
+
+def _after(first: Tensor, rest: Tensor) -> Tensor:
+    """Clips [n, F, …] of their frame 0 [n, …] and what follows [n, F − 1, …]."""
+    return torch.cat([first[:, None].to(rest), rest], dim=1)

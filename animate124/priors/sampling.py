@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -44,19 +44,34 @@ def ddim(
     noisy: Tensor,
     at: Sequence[int],
 ) -> Tensor:
-    """Deterministic DDIM (η = 0; arXiv 2010.02502, eq. 12).
+    """x_0 [B, …] of `noisy`: the end of `ddim_steps`."""
+    for clean, _ in ddim_steps(schedule, model, noisy, at):
+        found = clean
+    return found
+
+
+@torch.no_grad()
+def ddim_steps(
+    schedule: Schedule,
+    model: Callable[[Tensor, Tensor], Tensor],
+    noisy: Tensor,
+    at: Sequence[int],
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Deterministic DDIM (η = 0; arXiv 2010.02502, eq. 12), step by step.
 
     `model(x [B, …], t [B])` returns what the schedule's `prediction` says; `noisy` [B, …] is x at
     the first of the falling timesteps `at`. The model is converted to both x_0 and ε from one
-    output, so a first timestep without any signal is no special case. Returns x_0.
+    output, so a first timestep without any signal is no special case. Yields after every step the
+    estimate of x_0 and x at the next timestep, after the last one x_0 twice.
     """
     for now, then in zip(at, [*at[1:], None], strict=True):
         t = torch.full((len(noisy),), now, device=noisy.device)
         output = model(noisy, t)
         clean = schedule.sample_of(output, noisy, t)
         if then is None:
-            return clean
+            yield clean, clean
+            return
         noisy = schedule.add_noise(
             clean, schedule.noise_of(output, noisy, t), torch.full_like(t, then)
         )
-    return noisy
+        yield clean, noisy

@@ -17,6 +17,14 @@ class SamplingSettings(Settings):
         gt=0,
         le=1,
     )
+    unguided: float = setting(
+        0.0,
+        "Share of the noise schedule, its clean end, that is gone through without guidance, which "
+        "costs half (arXiv 2404.07724)",
+        None,
+        ge=0,
+        le=1,
+    )
     rescale: float = setting(
         0.0, "Share of guidance's rescale against over-exposure", None, ge=0, le=1
     )
@@ -30,6 +38,14 @@ class SamplingSettings(Settings):
         "clips",
         ge=1,
         le=64,
+    )
+    judged_at: float = setting(
+        0.0,
+        "Noise level at which candidates are judged by what they look like so far; the best alone "
+        "is finished (0: all are finished first)",
+        "share of the schedule",
+        ge=0,
+        le=1,
     )
     together: bool = setting(
         True, "Guided and unguided in one call: faster on a GPU, twice the memory", None,

@@ -30,14 +30,7 @@ from animate124.settings.export import ExportSettings
 from animate124.stages.export_mesh import extract, fitting_level
 from animate124.stages.finished_field import FinishedField
 from animate124.stages.models import Models
-from animate124.stages.multiview_clips import (
-    Stills,
-    cut_out,
-    forget,
-    judged,
-    premultiplied,
-    sampled,
-)
+from animate124.stages.multiview_clips import Stills, best_clips, cut_out, forget, premultiplied
 from animate124.stages.outputs import Stopwatch
 from animate124.stages.reconstruct_task import ReconstructTask
 
@@ -76,13 +69,12 @@ def find_motion(
         cloud = surface_cloud(scene, settings)
         stills = surroundings(scene, settings, models.multi_view_video.image_size)
     with watch.part("clips"):
-        made = sampled(
-            models.multi_view_video, stills, sentence, settings.surround, settings.frames,
-            settings.train.seed, work, mark,
+        chosen = best_clips(
+            models, stills, sentence, settings.surround, settings.frames, settings.train.seed,
+            work, mark,
         )  # fmt: skip
-        best, merits = judged(made, stills, sentence, models)
         matting = models.matting if models.has("matting") else None
-        clips = premultiplied(cut_out(made[best], stills, matting, settings.surround.steady))
+        clips = premultiplied(cut_out(chosen.clips, stills, matting, settings.surround.steady))
     with watch.part("tracking"):
         # Seed and logging are the stage's own.
         train = settings.train.model_copy(update={"steps": settings.track.train.steps})
@@ -95,8 +87,7 @@ def find_motion(
         moved, turned = _moments(task, settings)
     facts = {
         "source": "multi-view",
-        "chosen": best,
-        "candidates": [merit.record() for merit in merits],
+        **chosen.record(),
         "amplitude": round(float(amplitude(cloud.positions.to(moved), moved)), 5),
     }
     return FoundMotion(Carried(static, cloud.positions, moved, turned), facts)

@@ -19,7 +19,7 @@ from animate124.settings.generate import GenerateSettings
 from animate124.stages.finished import alone
 from animate124.stages.models import Models
 from animate124.stages.multiview import CAMERAS, FRAMES, frame_name, read_views, view_name
-from animate124.stages.multiview_clips import Stills, cut_out, forget, judged, sampled, straight
+from animate124.stages.multiview_clips import Stills, best_clips, cut_out, forget, straight
 from animate124.stages.outputs import (
     RECORD,
     Stopwatch,
@@ -82,13 +82,11 @@ def generate(
             mark = fingerprint(
                 inputs, models.device, digest(settings), told.sentence, models.digest(ROLE)
             )
-            made = sampled(
-                model, stills, told.sentence, settings, settings.frames, settings.seed, work, mark
+            chosen = best_clips(
+                models, stills, told.sentence, settings, settings.frames, settings.seed, work, mark
             )
-        with watch.part("choice"):
-            best, merits = judged(made, stills, told.sentence, models)
         with watch.part("outputs"), staged(out, OUTPUTS) as place:
-            frames = cut_out(made[best], stills, matting, settings.steady)
+            frames = cut_out(chosen.clips, stills, matting, settings.steady)
             _write(place, frames, settings)
             record = write_record(
                 place,
@@ -107,8 +105,7 @@ def generate(
                 fps=settings.fps,
                 loop=settings.loop,
                 size=model.image_size,
-                chosen=best,
-                candidates=[merit.record() for merit in merits],
+                **chosen.record(),
             )
         forget(work, settings)
     return record

@@ -3,8 +3,10 @@ out."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from animate124.media.files import ensure_folder
 from animate124.media.tensors import load_tensors, save_tensors
 from animate124.priors.guidance import Guidance
 from animate124.priors.matting import Matting
-from animate124.priors.multiview_video import MultiViewVideo
+from animate124.priors.multiview_video import Sketch
 from animate124.progress import Display
 from animate124.settings.generate import SamplingSettings
 from animate124.stages.generate_choice import Merit, judge
@@ -25,7 +27,7 @@ from animate124.stages.generate_matte import mattes
 from animate124.stages.models import Models
 from animate124.stages.preprocess_matte import own_colours
 
-_KIND, _VERSION = "generated-clips", 1
+_KIND, _VERSION = "generated-clips", 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +46,22 @@ class Stills:
         return self.pictures[:, :3] + (1.0 - self.pictures[:, 3:]) * self.background
 
 
-def sampled(
-    model: MultiViewVideo,
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The best candidate's clips [n, frames, 3, S, S] over the background, its number, and what
+    each candidate is worth."""
+
+    clips: Tensor
+    index: int
+    merits: list[Merit]
+
+    def record(self) -> dict[str, Any]:
+        """For the stage's record."""
+        return {"chosen": self.index, "candidates": [merit.record() for merit in self.merits]}
+
+
+def best_clips(
+    models: Models,
     stills: Stills,
     sentence: str,
     settings: SamplingSettings,
@@ -53,70 +69,59 @@ def sampled(
     seed: int,
     work: Path,
     mark: str,
-) -> list[Tensor]:
-    """Clips [n, frames, 3, S, S] over the background, of every candidate.
+) -> Chosen:
+    """Clips of all candidates down to the noise level at which they are judged, then the best one's
+    to the end.
 
-    Those that an earlier run finished are read from `work`; `mark` tells whether they belong to the
-    same inputs.
+    What happens in a clip is decided while there is still much noise: many can be looked at for the
+    price of a few. Candidates that an earlier run made are read from `work`; `mark` tells whether
+    they belong to the same inputs.
     """
+    model = models.multi_view_video
     condition = model.condition(
         stills.shown(), stills.azimuth, stills.elevation, sentence, settings.negative
     )
     ensure_folder(work)
-    made: list[Tensor] = []
-    each = settings.passes * len(model.timesteps(settings.steps, settings.strength))
-    with Display("generate", settings.candidates * each) as bar:
+    sketches = []
+    guidance = Guidance(settings.guidance, rescale=settings.rescale)
+    at = model.timesteps(settings.steps, settings.strength)
+    first = model.steps_down_to(at, settings.judged_at)
+    each = (settings.passes - 1) * len(at) + first
+    with Display("generate", settings.candidates * each + len(at) - first) as bar:
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            bar.update(done)
+
+        how = {
+            "guidance": guidance,
+            "unguided": settings.unguided,
+            "together": settings.together,
+            "on_step": step,
+        }
         for index, path in enumerate(_saved(work, settings)):
-            latents = _read(path, mark)
-            if latents is None:
-                done = index * each
-
-                def step() -> None:
-                    nonlocal done
-                    done += 1
-                    bar.update(done)
-
-                latents = model.sample_latents(
+            done = index * each
+            sketch = _read(path, mark)
+            if sketch is None:
+                sketch = model.sketch(
                     condition,
                     frames=frames,
-                    guidance=Guidance(settings.guidance, rescale=settings.rescale),
                     steps=settings.steps,
                     generator=runtime.generator(seed, "generate", index),
                     passes=settings.passes,
                     strength=settings.strength,
-                    together=settings.together,
-                    on_step=step,
+                    down_to=settings.judged_at,
+                    **how,
                 )
-                save_tensors(
-                    path,
-                    {"latents": latents},
-                    kind=_KIND,
-                    version=_VERSION,
-                    metadata={"fingerprint": mark},
-                )
-            made.append(model.decode_latents(latents.to(model.device)).cpu())
-    return made
-
-
-def forget(work: Path, settings: SamplingSettings) -> None:
-    """Remove what `sampled` keeps for an interrupted run."""
-    for path in _saved(work, settings):
-        path.unlink(missing_ok=True)
-
-
-def _saved(work: Path, settings: SamplingSettings) -> list[Path]:
-    return [work / f"candidate_{k}.safetensors" for k in range(settings.candidates)]
-
-
-def _read(path: Path, mark: str) -> Tensor | None:
-    """The latents of a candidate that an earlier run with the same inputs finished."""
-    if not path.is_file():
-        return None
-    try:
-        tensors, metadata = load_tensors(path, _KIND, _VERSION, finite=True)
-    except UserError:
-        return None  # cut short: it is made again
-    return tensors["latents"] if metadata.get("fingerprint") == mark else None
+                _write(path, sketch, mark)
+            sketches.append(sketch)
+        shown = [model.decode_latents(sketch.clean.to(model.device)).cpu() for sketch in sketches]
+        best, merits = judged(shown, stills, sentence, models)
+        done = settings.candidates * each
+        latents = model.finish(condition, sketches[best], **how)
+    return Chosen(model.decode_latents(latents.to(model.device)).cpu(), best, merits)
 
 
 def judged(
@@ -125,6 +130,39 @@ def judged(
     """The index of the best candidate, and what each is worth."""
     merits = [judge(clips, stills.background, stills.cameras, sentence, models) for clips in made]
     return max(range(len(merits)), key=lambda k: merits[k].score), merits
+
+
+def forget(work: Path, settings: SamplingSettings) -> None:
+    """Remove what `best_clips` keeps for an interrupted run."""
+    for path in _saved(work, settings):
+        path.unlink(missing_ok=True)
+
+
+def _saved(work: Path, settings: SamplingSettings) -> list[Path]:
+    return [work / f"candidate_{k}.safetensors" for k in range(settings.candidates)]
+
+
+def _write(path: Path, sketch: Sketch, mark: str) -> None:
+    save_tensors(
+        path,
+        {"clean": sketch.clean, "noisy": sketch.noisy},
+        kind=_KIND,
+        version=_VERSION,
+        metadata={"fingerprint": mark, "left": json.dumps(sketch.left)},
+    )
+
+
+def _read(path: Path, mark: str) -> Sketch | None:
+    """A candidate that an earlier run with the same inputs made."""
+    if not path.is_file():
+        return None
+    try:
+        tensors, metadata = load_tensors(path, _KIND, _VERSION, finite=True)
+    except UserError:
+        return None  # cut short: it is made again
+    if metadata.get("fingerprint") != mark:
+        return None
+    return Sketch(tensors["clean"], tensors["noisy"], tuple(json.loads(metadata["left"])))
 
 
 def cut_out(clips: Tensor, stills: Stills, matting: Matting | None, steady: float) -> np.ndarray:

@@ -158,10 +158,10 @@ def test_motion_found_in_clips_is_carried_and_a_stopped_run_ends_the_same(
     assert left <= {".jsonl"}  # nothing to resume
 
     original, steps, sampled = training._Loop._step, [], []
-    sample = MultiViewVideo.sample_latents
+    sample = MultiViewVideo.sketch
     monkeypatch.setattr(
         MultiViewVideo,
-        "sample_latents",
+        "sketch",
         lambda self, *a, **k: sampled.append(1) or sample(self, *a, **k),
     )
 

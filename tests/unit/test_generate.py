@@ -21,11 +21,12 @@ from animate124.priors.mvvdm.network import MultiViewUNet
 from animate124.priors.mvvdm.weights import WEIGHTS
 from animate124.settings.generate import GenerateSettings
 from animate124.stages import generate as stage
+from animate124.stages import multiview_clips
 from animate124.stages.generate_choice import Merit
 from animate124.stages.generate_matte import mattes
 from animate124.stages.models import Models
 from animate124.stages.multiview import read_clips, read_views
-from animate124.stages.multiview_clips import Stills, judged, sampled
+from animate124.stages.multiview_clips import Stills, best_clips, judged
 
 SETTINGS = GenerateSettings(frames=3, steps=2, candidates=2, guidance=2.0)
 PROMPT = "panda"
@@ -98,7 +99,7 @@ def test_what_it_writes_can_be_taken_up(profile, views, tmp_path):
 
 def test_a_killed_run_goes_on_to_the_same_files(profile, views, tmp_path, monkeypatch):
     made(profile, views, tmp_path / "whole")
-    calls, real = [], MultiViewVideo.sample_latents
+    calls, real = [], MultiViewVideo.sketch
 
     def dies(self, condition, **options):
         calls.append(1)
@@ -106,7 +107,7 @@ def test_a_killed_run_goes_on_to_the_same_files(profile, views, tmp_path, monkey
             raise KeyboardInterrupt
         return real(self, condition, **options)
 
-    monkeypatch.setattr(MultiViewVideo, "sample_latents", dies)
+    monkeypatch.setattr(MultiViewVideo, "sketch", dies)
     with pytest.raises(KeyboardInterrupt):
         made(profile, views, tmp_path / "killed")
     assert not (tmp_path / "killed").exists() or not list((tmp_path / "killed").iterdir())
@@ -114,6 +115,27 @@ def test_a_killed_run_goes_on_to_the_same_files(profile, views, tmp_path, monkey
     assert len(calls) == 3  # the first candidate was not made again
     for path in (tmp_path / "whole" / "frames").iterdir():
         assert path.read_bytes() == (tmp_path / "killed" / "frames" / path.name).read_bytes()
+
+
+def test_only_the_best_of_several_sketches_is_finished(profile, views, tmp_path, monkeypatch):
+    """With the clips that it would have had if all had been finished."""
+    finished, real = [], MultiViewVideo.finish
+
+    def counted(self, condition, sketch, *given, **options):
+        finished.append(sketch)
+        return real(self, condition, sketch, *given, **options)
+
+    monkeypatch.setattr(MultiViewVideo, "finish", counted)
+    changes = {"steps": 4, "candidates": 3, "unguided": 0.7}
+    early = made(profile, views, tmp_path / "early", judged_at=0.65, **changes)
+    assert [len(sketch.left) for sketch in finished] == [2] and len(early["candidates"]) == 3
+    late = made(profile, views, tmp_path / "late", **changes)
+    assert [len(sketch.left) for sketch in finished] == [2, 0]
+    assert early["candidates"] != late["candidates"]
+    monkeypatch.setattr(multiview_clips, "judged", lambda made, *_: (early["chosen"], []))
+    made(profile, views, tmp_path / "same", **changes)
+    for path in (tmp_path / "early" / "frames").iterdir():
+        assert path.read_bytes() == (tmp_path / "same" / "frames" / path.name).read_bytes()
 
 
 def test_another_sentence_does_not_go_on_from_it(profile, views, tmp_path):
@@ -126,15 +148,16 @@ def test_another_sentence_does_not_go_on_from_it(profile, views, tmp_path):
 
     settings = SETTINGS.model_copy(update={"candidates": 1})
     for mark in ("a", "b", "b"):
-        model = Models(profile).multi_view_video
+        models = Models(profile)
+        model = models.multi_view_video
         found = read_views(views)
         stills = Stills(
             torch.rand(2, 4, 16, 16, generator=torch.Generator().manual_seed(0)),
             found.azimuth, found.elevation, found.cameras(16), found.background,
         )  # fmt: skip
         calls = []
-        model.sample_latents = partial(counted, calls, model.sample_latents)
-        sampled(model, stills, PROMPT, settings, 3, 0, work, mark)
+        model.sketch = partial(counted, calls, model.sketch)
+        best_clips(models, stills, PROMPT, settings, 3, 0, work, mark)
         condition_of.append(len(calls))
     assert condition_of == [1, 1, 0]
 

@@ -142,6 +142,55 @@ def test_sampling_keeps_frame_0_bit_by_bit(kind, request):
     assert torch.allclose(frames[:, 0], model.decode_latents(condition.first), atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["published", "own"])
+def test_a_sketch_that_is_finished_is_the_whole(kind, request):
+    model = request.getfixturevalue(kind)
+    condition, steps = conditioned(model), []
+    how = {"guidance": Guidance(2.0), "unguided": 0.6, "on_step": lambda: steps.append(1)}
+    drawn = {"frames": F, "steps": 4}
+
+    def begun(down_to):
+        rng = torch.Generator().manual_seed(3)
+        return model.sketch(condition, generator=rng, down_to=down_to, **drawn, **how)
+
+    whole = begun(0.0)
+    assert whole.left == () and len(steps) == 4
+    assert model.finish(condition, whole, **how) is whole.clean
+    at = model.timesteps(4)  # 751, 501, 251, 1 and 999, 749, 499, 249
+    counts = {"published": (1, 1, 2), "own": (1, 2, 3)}[kind]
+    for down_to, count in zip((1.0, 0.6, 0.3), counts, strict=True):
+        steps.clear()
+        sketch = begun(down_to)
+        assert sketch.left == tuple(at[count:]) and len(steps) == count
+        assert not torch.allclose(sketch.clean[:, 1:], whole.clean[:, 1:], atol=1e-4)
+        assert torch.equal(sketch.clean[:, 0], condition.first)
+        assert torch.equal(model.finish(condition, sketch, **how), whole.clean)
+
+
+def test_below_a_noise_level_nothing_guides(own, monkeypatch):
+    condition, seen = conditioned(own), []
+    real = own._output
+
+    def counted(noisy, t, condition, rows):
+        seen.append((int(t[0]), rows.stop - rows.start))
+        return real(noisy, t, condition, rows)
+
+    monkeypatch.setattr(own, "_output", counted)
+    drawn = {"frames": F, "steps": 4, "guidance": Guidance(3.0)}
+    found = own.sample_latents(
+        condition, unguided=0.6, generator=torch.Generator().manual_seed(0), **drawn
+    )
+    assert seen == [(999, 2), (749, 2), (499, 1), (249, 1)]
+    everywhere = own.sample_latents(
+        condition, unguided=1.1, generator=torch.Generator().manual_seed(0), **drawn
+    )
+    plain = own.sample_latents(
+        condition, generator=torch.Generator().manual_seed(0), **drawn | {"guidance": Guidance(1.0)}
+    )
+    assert torch.allclose(everywhere, plain, atol=1e-4)
+    assert not torch.allclose(everywhere, found, atol=1e-3)
+
+
 def test_one_ddim_step_by_hand(published):
     condition = conditioned(published)
     found = published.sample_latents(
