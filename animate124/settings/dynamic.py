@@ -29,10 +29,17 @@ class CarrySettings(Settings):
     motion: float = setting(
         1.0, "Motion strength: factor on how far every point goes and turns", None, ge=0, le=4
     )
-    steps: int = setting(1200, "Optimisation steps", "steps", ge=0)
+    steps: int = setting(2000, "Optimisation steps", "steps", ge=0)
     points: int = setting(8000, "Points of one slice a step asks", "points", ge=16, le=1 << 22)
+    pool: int = setting(
+        160_000,
+        "Points of a slice whose matter is traced back, once; steps choose among them",
+        "points",
+        ge=16,
+        le=1 << 26,
+    )
     weight: float = setting(5.0, "Weight of the points' density and colour", None, ge=0)
-    lr: float = setting(0.02, "Learning rate of the time slices", None, gt=0)
+    lr: float = setting(0.05, "Learning rate of the time slices", None, gt=0)
 
 
 class DynamicSettings(SceneSettings):

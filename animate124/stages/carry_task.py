@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from animate124 import runtime
 from animate124.fields.carried import Carried
 from animate124.fields.occupancy import OccupancyGrid
 from animate124.fields.radiance import RadianceField
@@ -24,9 +25,10 @@ _FAINTEST = 1e-30  # whose logarithm still has a gradient
 class CarryTask(MovingTask):
     """Every time slice learns what the static scene is once it was carried there.
 
-    In space, not in pictures: a step asks points of one slice, without a ray. What all slices share
-    stays as it is. Slice 0 learns the static scene itself, with the picture for its front, which
-    alone would change the other sides too.
+    In space, not in pictures: a step asks points of one slice, without a ray. Where their matter
+    comes from takes ten times as long to find out as to learn, so it is found once, for a pool of
+    points. What all slices share stays as it is. Slice 0 learns the static scene itself, with the
+    picture for its front, which alone would change the other sides too.
 
     Args:
         picture, field, occupancy, march: as of `DynamicTask`.
@@ -48,7 +50,21 @@ class CarryTask(MovingTask):
         super().__init__(picture, field, occupancy, march, own)
         if len(carried) != len(field.grid.slices):
             raise ValueError(f"{len(carried)} moments for {len(field.grid.slices)} slices")
-        self.carried = carried
+        self.pools = [self._pool(carried, k) for k in range(len(carried))]
+
+    def _pool(self, carried: Carried, k: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Points of slice k [P, 3], world units, with the density [P] and colour [P, 3] there."""
+        carry = self.settings.carry
+        points, densities, colours = [], [], []
+        for part in range(max(carry.pool // carry.points, 1)):
+            generator = runtime.generator(
+                self.seed, self.name, "places", k, part, device=self.device
+            )
+            points.append(carried.places(k, carry.points, generator))
+            density, colour = carried.query(k, points[-1])
+            densities.append(density)
+            colours.append(colour)
+        return torch.cat(points), torch.cat(densities), torch.cat(colours)
 
     def parameters(self) -> list[dict]:
         slices = [(f"grid.slices.{k}", p) for k, p in enumerate(self.field.grid.slices)]
@@ -56,11 +72,14 @@ class CarryTask(MovingTask):
 
     def loss(self, step: int) -> dict[str, Tensor]:
         terms = self.at_start(self.picture, step)
-        carry, count = self.settings.carry, len(self.carried)
-        generator = self._generator("places", step)
+        carry, count = self.settings.carry, len(self.pools)
+        generator = self._generator("points", step)
         k = int(torch.randint(count, (1,), generator=generator, device=self.device))
-        points = self.carried.places(k, carry.points, generator)
-        density, colour = self.carried.query(k, points)
+        pool = self.pools[k]
+        chosen = torch.randint(
+            len(pool[0]), (carry.points,), generator=generator, device=self.device
+        )
+        points, density, colour = (known[chosen] for known in pool)
         time = torch.tensor([k / (count if self.field.grid.loop else max(count - 1, 1))])
         starts = torch.tensor([0, len(points)], device=self.device)
         unit = points / (2 * self.field.bound) + 0.5

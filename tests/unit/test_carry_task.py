@@ -74,6 +74,20 @@ def task(*more):
     return CarryTask(picture(), field, occupancy, FIELD.step, chosen, Rising())
 
 
+def test_what_is_asked_is_looked_up_once_for_every_slice():
+    some, again, other = (
+        task("carry.pool=2500", f"train.seed={seed}", "train.steps=1").pools for seed in (0, 0, 1)
+    )
+    assert len(some) == 4
+    for k, (points, density, colour) in enumerate(some):
+        # Two draws of a thousand, of which `Rising` makes twice as many.
+        assert points.shape == (4000, 3) and not torch.equal(points[:2000], points[2000:])
+        inside = (points - torch.tensor([0, 0.2 * k, 0])).norm(dim=1) < 0.4
+        assert torch.equal(density, inside * 50.0) and inside.float().mean() > 0.1
+        assert torch.equal(colour, torch.tensor([0.9, 0.1, 0.1]).expand(4000, 3))
+        assert torch.equal(points, again[k][0]) and not torch.equal(points, other[k][0])
+
+
 def hides(field, k, points):
     """How much 0.04 of the field's density hides at moment k of 4, and its colours."""
     time = torch.tensor([k / (4 if field.grid.loop else 3)])
