@@ -19,7 +19,8 @@ from animate124.zoo.scores import Scores
 from animate124.zoo.scores.common import clips, decibels, mean, sheet
 from animate124.zoo.text_to_image import view_word
 
-SCALE, STRENGTH, STEPS = 3.0, 0.9, 25  # as the stage `generate` has them
+SCALE, UNGUIDED, STEPS = 3.0, 0.7, 20  # as the preset `draft` has them
+STRENGTH = 0.9
 ELEVATION = 15.0
 _MOMENTS = 24  # of the true clip: what a picture of this toy may look like
 _PAPER = 0.02  # how far a pixel may be from white and be background
@@ -28,7 +29,8 @@ _PAPER = 0.02  # how far a pixel may be from white and be background
 def evaluate(models: Path, split: str, count: int) -> Scores:
     """Four views a quarter turn apart, the first at azimuth 0, begun from true first frames.
 
-    As the stage samples, and through the whole schedule ("from_noise_"). Beside the true clips
+    From the stills with noise, and through the whole schedule, as the stages sample one candidate
+    ("from_noise_"). Beside the true clips
     ("oracle_"), the still views repeated ("baseline_still_") and clips of the text-to-video model
     of each side alone ("baseline_per_view_"):
     species_top1, motion_top1: by embedder and action recogniser, over all views; amplitude_ratio:
@@ -61,6 +63,7 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
                 steps=STEPS,
                 generator=generator,
                 strength=strength,
+                unguided=UNGUIDED,
             )
             for strength in (STRENGTH, 1.0)
         )
@@ -87,13 +90,20 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
             for key, value in scores.items():
                 found.setdefault(name + key, []).append(value)
         if len(rows) < 32:
-            rows += [truth[0], made[0], truth[1], made[1]]
+            rows += [truth[0], free[0], truth[1], free[1]]
     figures = {key: mean(values) for key, values in found.items()}
     true = max(sum(found["oracle_amplitude"]), 1e-9)
     for name in ("", "from_noise_", "baseline_per_view_"):
         figures[f"{name}amplitude_ratio"] = round(sum(found[f"{name}amplitude"]) / true, 3)
     return Scores(
-        figures | {"guidance_scale": SCALE, "strength": STRENGTH, "steps": STEPS}, sheet(rows)
+        figures
+        | {
+            "guidance_scale": SCALE,
+            "unguided": UNGUIDED,
+            "strength": STRENGTH,
+            "steps": STEPS,
+        },
+        sheet(rows),
     )
 
 
