@@ -28,13 +28,11 @@ from animate124.priors.components import (
     load_vae,
     quiet,
     read_json,
-    require,
 )
 from animate124.priors.schedule import Schedule
 from animate124.priors.text import TextEncoder
 from animate124.priors.text_prior import TextPrior
 from animate124.priors.text_to_image import TextToImage
-from animate124.priors.told import HEARING, Hearing, with_sentences
 
 
 class TextToVideo(TextPrior):
@@ -48,10 +46,9 @@ class TextToVideo(TextPrior):
         schedule: Schedule,
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
-        hearing: Hearing | None = None,
     ) -> None:
         super().__init__(text, vae, schedule, unet.config.sample_size, device, dtype)
-        self.unet, self.hearing = unet, hearing
+        self.unet = unet
 
     @classmethod
     def load(
@@ -69,8 +66,7 @@ class TextToVideo(TextPrior):
         (b) a motion adapter (in `folder` itself or in its `motion_adapter`), with a text-to-image
         model `base`, a folder or already loaded. The schedule is that of the adapter's `scheduler`;
         published adapters have none: then AnimateDiff's linear one on a base that predicts ε, as
-        all of theirs do, and the base's own on any other. Our own model has beside it what it hears
-        motions with (`told`).
+        all of theirs do, and the base's own on any other.
         """
         path = check_folder(folder)
         adapter = path / "motion_adapter" if (path / "motion_adapter").is_dir() else path
@@ -120,20 +116,13 @@ class TextToVideo(TextPrior):
         else:
             theirs = base.schedule.prediction == "epsilon"
             schedule = animatediff_schedule().to(device) if theirs else base.schedule
-        text = with_sentences(base.text, folder, dtype)
-        hearing = None
-        if text is not base.text:
-            hearing = Hearing.load(require(folder, HEARING), unet)
-        return cls(unet, text, base.vae, schedule, device, dtype, hearing)
+        return cls(unet, base.text, base.vae, schedule, device, dtype)
 
     def _output(self, noisy: Tensor, t: Tensor, text: Tensor) -> Tensor:
         frames = noisy.shape[1]
         if isinstance(self.unet, UNetMotionModel):
             # Its spatial blocks see every frame as a row of its own.
-            if self.hearing is None:
-                text = text.repeat_interleave(frames, dim=0)
-            else:
-                text = self.hearing.texts(text.to(self.dtype), frames)
+            text = text.repeat_interleave(frames, dim=0)
         with self._precision():
             output = self.unet(
                 noisy.transpose(1, 2).to(self.dtype), t, text.to(self.dtype), return_dict=False

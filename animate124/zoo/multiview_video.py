@@ -32,7 +32,7 @@ from animate124.settings.training import TrainSettings
 from animate124.settings.zoo import ZooSettings
 from animate124.toybox.captions import motion_prompt
 from animate124.toybox.clip import Clip
-from animate124.zoo import data
+from animate124.zoo import data, sentences
 from animate124.zoo.diffusion import (
     CHANNELS,
     DROPPED,
@@ -203,7 +203,8 @@ def make_task(settings: ZooSettings, device: str, models: Path) -> MultiViewVide
             network = build_network()
         video = TextToVideo.load(part(models, "text-to-video"), base=base)
         start_from(network, video.unet.state_dict())
-        text = video.text
+        sentence = sentences.trained(base.text.tokenizer, TEXT_WIDTH, settings.train.seed)
+        text = TextEncoder(base.text.tokenizer, base.text.model, sentence)
     network.train().requires_grad_(True)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not name.startswith(FROZEN))

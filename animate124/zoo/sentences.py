@@ -23,7 +23,6 @@ from animate124.zoo import data
 from animate124.zoo.diffusion import seeded
 from animate124.zoo.language import text_config, token_ids
 
-VIEWS = ("front", "side", "back")
 KINDS, ACTIONS = tuple(SPECIES), tuple(MOTIONS)
 _STEPS, _BATCHES, _BATCH, _RATE = 400, 40, 48, 2e-3
 
@@ -74,8 +73,5 @@ def examples(seed: int, key: int) -> tuple[list[str], Tensor]:
             action = len(ACTIONS)
         else:
             texts.append(clip.caption if rng.random() < 0.5 else motion_prompt(clip))
-        # Video models are also told from where they look, which says nothing of either.
-        if texts[-1] and rng.random() < 0.3:
-            texts[-1] += f", {VIEWS[int(rng.integers(len(VIEWS)))]} view"
         truth.append((kind, action))
     return texts, torch.tensor(truth)

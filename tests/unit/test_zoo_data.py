@@ -115,6 +115,25 @@ def test_prompts_leave_out_what_they_may():
     assert all(phrase in text for text in videos if text) and "" in videos
 
 
+def test_video_times():
+    loop = sample_clip(3)
+    held = clip_of(ball(), loop=False)
+    rng, kinds = data.stream(0, "t"), set()
+    for _ in range(40):
+        times = text_to_video._times(rng, loop, 8)
+        steps = np.diff(times) % 1.0
+        assert times.min() >= 0 and times.max() < 1 and np.allclose(steps, steps[0])
+        kinds.add(round(float(steps[0]), 6))
+    assert kinds == {1 / 8, 1 / 16}  # the whole loop in eighths, or half of it
+    kinds = set()
+    for _ in range(40):
+        times = text_to_video._times(rng, held, 8)
+        assert times[0] >= 0 and times[-1] <= 1
+        kinds.add(round(float(times[-1] - times[0]), 6))
+        assert np.allclose(np.diff(times), (times[-1] - times[0]) / 7)
+    assert kinds == {1.0, 0.5}
+
+
 def test_some_clips_are_made_to_begin_at_rest(monkeypatch):
     rng, clip, styles = data.stream(0, "r"), sample_clip(3), []
     perform = data.characters.perform
