@@ -19,6 +19,9 @@ from animate124.stages.picture import Picture
 # _LAYER world units hides 2 % of what is behind it, and all but 0.03 %.
 _CLEAR, _SOLID = 0.5, 200.0
 _LAYER = 0.04
+# Slice 0 begins as what it has to be: its learning rate, as a share of the others'. At theirs, specks
+# appear where neither the picture nor the points look.
+_AT_REST = 0.1
 _FAINTEST = 1e-30  # whose logarithm still has a gradient
 
 
@@ -68,7 +71,8 @@ class CarryTask(MovingTask):
 
     def parameters(self) -> list[dict]:
         slices = [(f"grid.slices.{k}", p) for k, p in enumerate(self.field.grid.slices)]
-        return [self._group(slices, self.settings.lr)]
+        lr = self.settings.lr
+        return [self._group(slices[:1], lr * _AT_REST), self._group(slices[1:], lr)]
 
     def loss(self, step: int) -> dict[str, Tensor]:
         terms = self.at_start(self.picture, step)

@@ -74,6 +74,13 @@ def task(*more):
     return CarryTask(picture(), field, occupancy, FIELD.step, chosen, Rising())
 
 
+def test_the_slice_that_is_right_already_learns_slowly():
+    first, others = task().parameters()
+    assert [name for name, _ in first["params"]] == ["grid.slices.0"]
+    assert [name for name, _ in others["params"]] == [f"grid.slices.{k}" for k in (1, 2, 3)]
+    assert (first["lr"], others["lr"]) == (pytest.approx(0.005), 0.05)
+
+
 def test_what_is_asked_is_looked_up_once_for_every_slice():
     some, again, other = (
         task("carry.pool=2500", f"train.seed={seed}", "train.steps=1").pools for seed in (0, 0, 1)
