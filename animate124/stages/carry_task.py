@@ -19,8 +19,8 @@ from animate124.stages.picture import Picture
 # _LAYER world units hides 2 % of what is behind it, and all but 0.03 %.
 _CLEAR, _SOLID = 0.5, 200.0
 _LAYER = 0.04
-# Slice 0 begins as what it has to be: its learning rate, as a share of the others'. At theirs, specks
-# appear where neither the picture nor the points look.
+# Slice 0 begins as what it has to be: its learning rate, as a share of the others'. At theirs,
+# specks appear where neither the picture nor the points look.
 _AT_REST = 0.1
 _FAINTEST = 1e-30  # whose logarithm still has a gradient
 
