@@ -9,6 +9,7 @@ lies beside them, and no checkpoint is left.
 
 import argparse
 import json
+import os
 import random
 import signal
 import subprocess
@@ -125,8 +126,9 @@ def _steps(out: Path, since: float) -> int:
 
 def _written(out: Path, since: float) -> set[str]:
     """Output files that the process of time `since` has finished, in place or not yet."""
-    found = (p for name in (*OUTPUTS, SCORES) for p in out.glob(f"**/{name}"))
-    return {p.name for p in found if _newer(p, since)}
+    # Not `glob`, which fails when a folder goes away while it is looked through.
+    found = (Path(folder) / name for folder, _, names in os.walk(out) for name in names)
+    return {p.name for p in found if p.name in (*OUTPUTS, SCORES) and _newer(p, since)}
 
 
 def _newer(path: Path, since: float) -> bool:
