@@ -81,10 +81,8 @@ def main() -> None:
     clip = sample_clip(known["seed"], known["species"], known["motion"])
     models, judge = Models("nano"), Judge.load(NANO)
 
-    def given(
-        _: Models, stills: Stills, __: str, ___: object, frames: int, *____: object
-    ) -> Chosen:
-        return true_clips(clip, stills, frames)
+    def given(_: Models, stills: Stills, *rest: object) -> Chosen:
+        return true_clips(clip, stills, settings.frames)
 
     static = options.scene / "static"
     with tempfile.TemporaryDirectory() as place:

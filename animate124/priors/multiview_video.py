@@ -279,7 +279,7 @@ class MultiViewVideo(LatentPrior):
                 least; 0: at the end.
             unguided: share of the schedule, its clean end, that is gone through without guidance
                 (arXiv 2404.07724): what happens is decided by then, and half the cost is saved.
-            on_step: called after each of the `passes · len(timesteps(steps, strength))` steps.
+            on_step: called after each step, of all passes.
         """
         views, *shape = condition.first.shape
         start = sampling.noise([views, frames - 1, *shape], generator, self.device)
