@@ -10,7 +10,8 @@ whose keys begin with the role:
   peak_mib, loaded_mib       resident memory: at its peak and after loading, imports included (and
                              imports_mib: before loading)
   call_ms                    predict_pair of one image, or of one clip of 8 frames: the guided pair
-                             in one batched call (depth, matting, embedding: one image)
+                             in one batched call (multi-view video: 4 views of 8 frames; action
+                             recognition: a clip; depth, matting, embedding: one image)
   single_call_ms             one unguided prediction
   pair_vs_two_calls          2 · single_call_ms / call_ms: above 1, one call of two is worth it
   pair_vs_two_calls_cpu      the same in CPU time
@@ -52,7 +53,7 @@ from animate124.priors.guidance import Guidance
 from animate124.priors.profiles import Profile, load_profile
 from animate124.priors.weights import parameter_counts
 
-FRAMES = 8
+FRAMES, VIEWS = 8, 4
 TEXT = "a panda is dancing, front view"
 Figures = dict[str, float | str]
 Calls = dict[str, Callable[[], object]]
@@ -66,8 +67,8 @@ def _image(*shape: int) -> Tensor:
 def _diffusion(
     prior: Any, pair: Callable, single: Callable, objective: Callable, lead: tuple[int, ...]
 ) -> Calls:
-    """Calls of a latent diffusion prior for images (`lead` is (1,)) or clips ((1, frames))."""
-    size, t = prior.image_size, torch.tensor([500])
+    """Calls of a latent diffusion prior for images (`lead` is (1,)) or clips ((clips, frames))."""
+    size, t = prior.image_size, torch.full((lead[0],), 500)
     latent = torch.randn(
         *lead, *prior.latent_shape(1)[1:], generator=torch.Generator().manual_seed(1)
     )
@@ -138,6 +139,29 @@ def novel_view(**places: Path) -> Iterator[Any]:
     ) | {"reference": lambda: prior.reference(image)}
 
 
+def multi_view_video(**places: Path) -> Iterator[Any]:
+    from animate124.priors.multiview_video import MultiViewVideo
+
+    where = {name: place for name, place in places.items() if name != "folder"}
+    prior = MultiViewVideo.load(places["folder"], **where)
+    yield prior
+    views = _image(VIEWS, 3, prior.image_size, prior.image_size)
+    azimuth = torch.arange(VIEWS) * 360.0 / VIEWS
+    condition = prior.condition(views, azimuth, torch.zeros(VIEWS), TEXT)
+
+    def single(x: Tensor, t: Tensor) -> Tensor:  # as clips are made towards their end
+        with torch.no_grad():
+            return prior._output(x, t[:1], condition, slice(0, 1))
+
+    yield _diffusion(
+        prior,
+        lambda x, t: prior.predict_pair(x, t, condition),
+        single,
+        video_sds,
+        (VIEWS, FRAMES),
+    ) | {"text": _new_sentences(prior)}
+
+
 def tile_control(**places: Path) -> Iterator[Any]:
     from animate124.priors.tile_control import TileControl
 
@@ -190,22 +214,33 @@ def embedding(**places: Path) -> Iterator[Any]:
     }
 
 
+def action_recognition(**places: Path) -> Iterator[Any]:
+    from animate124.priors.action import ActionRecognition
+
+    model = ActionRecognition.load(places["folder"])
+    yield model
+    clip = _image(1, FRAMES, 3, 64, 64)
+    yield {"call": lambda: model.probabilities(clip)}
+
+
 # Every one of them yields the loaded model, and then the calls that are timed.
 ROLES = {
     "text-to-image": text_to_image,
     "novel-view": novel_view,
     "text-to-video": text_to_video,
     "tile-control": tile_control,
+    "multi-view-video": multi_view_video,
     "depth": depth,
     "matting": matting,
     "embedding": embedding,
+    "action-recognition": action_recognition,
 }
 
 
 def _new_sentences(prior: Any) -> Callable[[], object]:
     """Encodes another sentence at every call: one that is known costs nothing."""
     count = iter(range(1 << 30))
-    return lambda: prior.encode_text([f"{TEXT} {next(count)}"])
+    return lambda: prior.text.encode([f"{TEXT} {next(count)}"])
 
 
 def size(profile: Profile, role: str) -> Figures:
@@ -228,7 +263,8 @@ def measure(profile: Profile, role: str, rounds: int) -> Figures:
     threads = torch.get_num_threads()
     found |= {"threads": threads, "idle_cores": idle_cores()}
     parts = ROLES[role](**profile.locations(role))
-    importlib.import_module(f"animate124.priors.{role.replace('-', '_')}")
+    module = {"multi-view-video": "multiview_video", "action-recognition": "action"}.get(role, role)
+    importlib.import_module(f"animate124.priors.{module.replace('-', '_')}")
     found["imports_mib"] = runtime.peak_memory_mib()
     began = time.perf_counter()
     next(parts)

@@ -18,7 +18,7 @@ _Role = Annotated[
     str,
     typer.Argument(
         help="autoencoder, embedding, action-recognition, text-to-image, novel-view, "
-        "text-to-video, tile-control, multi-view-video, depth or matting."
+        "tile-control, multi-view-video, depth or matting."
     ),
 ]
 _Models = Annotated[

@@ -1,7 +1,8 @@
 """Text-to-video: ModelScope (arXiv 2308.06571), AnimateDiff (arXiv 2307.04725) and the nano model.
 
 ModelScope is a 3D UNet of its own. AnimateDiff is a motion adapter on a text-to-image model's
-UNet, from which it also takes the text encoder and the autoencoder.
+UNet, from which it also takes the text encoder and the autoencoder. Ours is the nano multi-view
+video model with one camera, which was also taught clips of which only the sentence is known.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ from animate124.priors.components import (
     quiet,
     read_json,
 )
+from animate124.priors.mvvdm.network import CAMERA, MultiViewUNet
+from animate124.priors.mvvdm.weights import load_delta
 from animate124.priors.schedule import Schedule
 from animate124.priors.text import TextEncoder
 from animate124.priors.text_prior import TextPrior
 from animate124.priors.text_to_image import TextToImage
+from animate124.priors.told import with_sentences
 
 
 class TextToVideo(TextPrior):
@@ -40,7 +44,7 @@ class TextToVideo(TextPrior):
 
     def __init__(
         self,
-        unet: UNet3DConditionModel | UNetMotionModel,
+        unet: UNet3DConditionModel | UNetMotionModel | MultiViewUNet,
         text: TextEncoder,
         vae: AutoencoderKL,
         schedule: Schedule,
@@ -66,13 +70,16 @@ class TextToVideo(TextPrior):
         (b) a motion adapter (in `folder` itself or in its `motion_adapter`), with a text-to-image
         model `base`, a folder or already loaded. The schedule is that of the adapter's `scheduler`;
         published adapters have none: then AnimateDiff's linear one on a base that predicts ε, as
-        all of theirs do, and the base's own on any other.
+        all of theirs do, and the base's own on any other;
+        (c) our own multi-view video model, with its text-to-image model `base`.
         """
         path = check_folder(folder)
         adapter = path / "motion_adapter" if (path / "motion_adapter").is_dir() else path
         if (adapter / "config.json").is_file():
             return cls._load_adapter(adapter, path, device, dtype, base, vae)
         config = read_json(path, "unet/config.json")
+        if config.get("_class_name") == MultiViewUNet.__name__:
+            return cls._load_own(path, device, dtype, base, vae)
         kinds = {kind.__name__: kind for kind in (UNet3DConditionModel, UNetMotionModel)}
         if config.get("_class_name") not in kinds:
             raise UserError(
@@ -118,8 +125,33 @@ class TextToVideo(TextPrior):
             schedule = animatediff_schedule().to(device) if theirs else base.schedule
         return cls(unet, base.text, base.vae, schedule, device, dtype)
 
+    @classmethod
+    def _load_own(
+        cls,
+        path: Path,
+        device: str,
+        dtype: torch.dtype,
+        base: TextToImage | str | Path | None,
+        vae: AutoencoderKL | str | Path | None,
+    ) -> TextToVideo:
+        if base is None:
+            raise UserError(
+                f"{path} holds what differs from a text-to-image model: name its base in the "
+                "priors profile"
+            )
+        base = _load_base(base, device, dtype, vae)
+        unet = load_delta(path / "unet", base.unet.state_dict(), dtype).to(device)
+        text = with_sentences(base.text, path, dtype)
+        return cls(unet, text, base.vae, load_schedule(path, device), device, dtype)
+
     def _output(self, noisy: Tensor, t: Tensor, text: Tensor) -> Tensor:
         frames = noisy.shape[1]
+        if isinstance(self.unet, MultiViewUNet):
+            # No camera, no frame 0: the sentence says all.
+            unknown = torch.zeros(len(noisy), 1, CAMERA, device=noisy.device)
+            with self._precision():
+                output = self.unet(noisy[:, None].to(self.dtype), t, text, unknown)
+            return output[:, 0].float()
         if isinstance(self.unet, UNetMotionModel):
             # Its spatial blocks see every frame as a row of its own.
             text = text.repeat_interleave(frames, dim=0)

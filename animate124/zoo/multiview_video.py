@@ -1,13 +1,15 @@
 """The nano multi-view video model: MV-VDM (Animate3D, arXiv 2407.11398) at 64².
 
-It starts from the nano text-to-image network (spatial weights) and the nano text-to-video motion
-modules (temporal weights). There is no nano MVDream whose multi-view part could be frozen, so
-nearly everything learns: the camera embedding, cross-view attention, the adapter to frame 0, the
-spatial branches and the two networks it started from; only the ResNets of the lowest resolution
-stay as they were. Of the published network it lacks the image tokens, and it has what that one has
-not: the latents of frame 0 beside those of every frame, without which identity is learnt slowly, a
-state of the whole sentence by an encoder that tells motions apart (`sentences`), and an embedding
-of what that says of every moment.
+It starts from the nano text-to-image network. There is no nano MVDream whose multi-view part could
+be frozen, so nearly everything learns: the camera embedding, cross-view attention, the adapter to
+frame 0, the motion modules and the network it started from; only the ResNets of the lowest
+resolution stay as they were. Of some clips it is given one view, neither its camera nor frame 0:
+so it learns to be the text-to-video model too.
+
+Of the published network it lacks the image tokens, and it has what that one has not: the latents of
+frame 0 beside those of every frame, without which identity is learnt slowly, a state of the whole
+sentence by an encoder that tells motions apart (`sentences`), and an embedding of what that says of
+every moment.
 """
 
 from __future__ import annotations
@@ -22,11 +24,10 @@ from torch import Tensor, nn
 from animate124.media.files import ensure_folder
 from animate124.media.tensors import save_tensors
 from animate124.priors.mvvdm.cameras import camera_vectors
-from animate124.priors.mvvdm.network import MultiViewUNet
+from animate124.priors.mvvdm.network import CAMERA, MultiViewUNet
 from animate124.priors.mvvdm.weights import WEIGHTS, load_delta
 from animate124.priors.text import TextEncoder
 from animate124.priors.text_to_image import TextToImage
-from animate124.priors.text_to_video import TextToVideo
 from animate124.priors.told import SENTENCES, with_sentences
 from animate124.settings.training import TrainSettings
 from animate124.settings.zoo import ZooSettings
@@ -38,6 +39,7 @@ from animate124.zoo.diffusion import (
     DROPPED,
     LATENT_SIZE,
     DiffusionTask,
+    front_biased,
     load_vae,
     part,
     scheduler,
@@ -46,7 +48,7 @@ from animate124.zoo.diffusion import (
 from animate124.zoo.first_frame import error_beyond_first, with_first
 from animate124.zoo.folders import save_model
 from animate124.zoo.mvvideo_data import MultiViewClips
-from animate124.zoo.text_to_image import HEADS, TEXT_WIDTH
+from animate124.zoo.text_to_image import HEADS, TEXT_WIDTH, view_word
 
 ROLE = "multi-view-video"
 VIEWS, FRAMES = 4, 8
@@ -62,6 +64,7 @@ DEFAULTS = ZooSettings(
 FROZEN = ("mid_block.resnets.", "up_blocks.0.resnets.")
 _VIEWS = {1: 0.6, 2: 0.2, 4: 0.2}  # share of steps with so many views of an object
 _NO_FIRST = 0.05  # share of objects without a clean frame 0
+_TOLD = 0.25  # share of steps with neither frame 0 nor camera: text-to-video, the view in words
 _AT_ZERO = 0.5  # share of objects whose first camera is at azimuth 0, as in use
 _RESTING = 0.5  # share of clips that are made to begin at rest; half of the others do
 _MOMENTS = np.arange(FRAMES) / FRAMES  # the whole loop from its first moment, as in use
@@ -109,7 +112,8 @@ class MultiViewVideoTask(DiffusionTask):
         noisy, t, target = self.noised(latents, step)
         first = latents[:, :, 0]
         keep = torch.rand(len(t), generator=self.generator("drop", step)) >= _NO_FIRST
-        keep = keep.float().to(self.device)
+        keep = keep.to(self.device) & (camera != 0).any(-1).any(-1)
+        keep = keep.float()
         noisy = with_first(noisy, first, keep)
         text = self.text.states(texts)
         with self.autocast():
@@ -118,7 +122,8 @@ class MultiViewVideoTask(DiffusionTask):
         return {"denoise": error_beyond_first(output.float(), target, keep)}
 
     def draw(self, key: int) -> tuple[Tensor, list[str], Tensor]:
-        """Latents [B, n, F, 4, h, w], sentences and cameras [B, n, 16]."""
+        """Latents [B, n, F, 4, h, w], sentences and cameras [B, n, 16]; 0: nothing but the sentence
+        is known."""
         videos, texts, camera = self.batch(key)
         return self.encode(videos), texts, camera.to(self.device)
 
@@ -127,6 +132,8 @@ class MultiViewVideoTask(DiffusionTask):
         rng = data.stream(self.seed, self.name, "data", step)
         if self.clips is not None:
             return self._stored(rng, self.clips)
+        if rng.random() < _TOLD:
+            return self._told(rng)
         videos, texts, cameras = [], [], []
         # Fewer views of more objects cost the same and teach motions faster.
         views = int(rng.choice(list(_VIEWS), p=list(_VIEWS.values())))
@@ -139,6 +146,16 @@ class MultiViewVideoTask(DiffusionTask):
             texts.append(prompt(rng, clip))
             cameras.append(camera_vectors(sight.azimuth, sight.elevation))
         return torch.stack(videos), texts, torch.stack(cameras)
+
+    def _told(self, rng: np.random.Generator) -> tuple[Tensor, list[str], Tensor]:
+        """As `batch`, of one view each that is told in words."""
+        videos, texts = [], []
+        for drawn in data.draw_clips(rng, self.settings.batch * VIEWS):
+            azimuth, elevation = front_biased(rng, 1), rng.uniform(*data.ELEVATIONS, 1)
+            sight = data.look(data.resting(rng, drawn, _RESTING), azimuth, elevation, _MOMENTS)
+            videos.append(data.over(sight.rgba))
+            texts.append(prompt(rng, drawn, azimuth[0]))
+        return torch.stack(videos), texts, torch.zeros(len(videos), 1, CAMERA)
 
     def _stored(
         self, rng: np.random.Generator, clips: MultiViewClips
@@ -159,25 +176,29 @@ def view_angles(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return azimuth, np.full(VIEWS, np.clip(rng.normal(15.0, 8.0), -5.0, 35.0))
 
 
-def prompt(rng: np.random.Generator, clip: Clip) -> str:
-    """A sentence that names the motion, with or without details, or nothing."""
+def prompt(rng: np.random.Generator, clip: Clip, azimuth: float | None = None) -> str:
+    """A sentence that names the motion, with or without details, or nothing; with `azimuth`, often
+    the view too."""
     if rng.random() < DROPPED:
         return ""
-    return clip.caption if rng.random() < 0.5 else motion_prompt(clip)
+    text = clip.caption if rng.random() < 0.5 else motion_prompt(clip)
+    if azimuth is None or rng.random() < 0.5:
+        return text
+    return f"{text}, {view_word(azimuth)} view"
 
 
 def start_from(network: MultiViewUNet, known: Mapping[str, Tensor]) -> None:
-    """Put a text-to-video network's weights where they fit, in place.
+    """Put a text-to-image network's weights where they fit, in place.
 
-    What is new has no influence at first: the network gives of every view what that one gives of a
-    clip, but for attention, which now sees all views.
+    What is new has no influence at first: the network gives of every frame what that one gives of
+    an image, but for attention, which now sees all views.
     """
     state = network.state_dict()
     inner = known["conv_in.weight"]
     state["conv_in.weight"].zero_()
     state["conv_in.weight"][:, : inner.shape[1]] = inner
     for key, value in known.items():
-        if key != "conv_in.weight" and not key.endswith("pos_embed.pe"):
+        if key != "conv_in.weight":
             state[key].copy_(value)
     for last in (network.camera_embedding.linear_2, network.moment_embedding.outer):
         nn.init.zeros_(last.weight)
@@ -185,10 +206,8 @@ def start_from(network: MultiViewUNet, known: Mapping[str, Tensor]) -> None:
     for key in state:
         if key.endswith("attn1.to_q_i2v.weight"):
             state[key].copy_(state[key.replace("_i2v", "")])
-        if key.endswith("to_out_sp.weight") or key.endswith("to_out_sp.bias"):
+        if "motion_modules." in key and ".proj_out." in key:
             state[key].zero_()
-            # Half of the mix is the spatial branch's nothing: the temporal one is doubled.
-            state[key.replace("to_out_sp", "to_out.0")].mul_(2.0)
 
 
 def make_task(settings: ZooSettings, device: str, models: Path) -> MultiViewVideoTask:
@@ -201,8 +220,7 @@ def make_task(settings: ZooSettings, device: str, models: Path) -> MultiViewVide
     else:
         with seeded(settings.train.seed, ROLE):
             network = build_network()
-        video = TextToVideo.load(part(models, "text-to-video"), base=base)
-        start_from(network, video.unet.state_dict())
+        start_from(network, base.unet.state_dict())
         sentence = sentences.trained(base.text.tokenizer, TEXT_WIDTH, settings.train.seed)
         text = TextEncoder(base.text.tokenizer, base.text.model, sentence)
     network.train().requires_grad_(True)

@@ -18,7 +18,6 @@ MODULES = {
     "action-recognition": "action",
     "text-to-image": "text_to_image",
     "novel-view": "novel_view",
-    "text-to-video": "text_to_video",
     "tile-control": "tile_control",
     "multi-view-video": "multiview_video",
     "depth": "depth",
@@ -29,9 +28,8 @@ NEEDS = {
     "text-to-image": ("autoencoder",),
     "novel-view": ("autoencoder", "embedding"),
     "depth": ("embedding",),
-    "text-to-video": ("autoencoder", "text-to-image"),
     "tile-control": ("autoencoder", "text-to-image"),
-    "multi-view-video": ("autoencoder", "text-to-image", "text-to-video"),
+    "multi-view-video": ("autoencoder", "text-to-image"),
 }
 """Nano models that must be there before another one can be trained."""
 

@@ -41,16 +41,16 @@ def test_what_is_missing_is_named_with_the_command(models, tmp_path):  # noqa: F
 
 
 def test_a_card_says_what_was_trained(models):  # noqa: F811
-    wanted = zoo_models.settings("text-to-video", batch=3)
-    task = roles.module_of("text-to-video").make_task(wanted, "cpu", models)
+    wanted = zoo_models.settings("multi-view-video", batch=3)
+    task = roles.module_of("multi-view-video").make_task(wanted, "cpu", models)
     report = TrainReport(steps=7, seconds=12.6, peak_memory_mib=1.0, peak_device_memory_mib=None)
-    card = cards.describe("text-to-video", task, wanted, report, models)
-    assert card["name"] == "animate124-nano-text-to-video"
-    assert card["networks"] == {"unet": "UNetMotionModel"}
+    card = cards.describe("multi-view-video", task, wanted, report, models)
+    assert card["name"] == "animate124-nano-multi-view-video"
+    assert card["networks"] == {"unet": "MultiViewUNet"}
     assert (
         card["trained_parameters"]
         < card["parameters"]
-        == sum(p.numel() for p in task.unet.parameters())
+        == sum(p.numel() for p in task.network.parameters())
     )
     assert (card["steps"], card["samples"], card["seconds"]) == (7, 21, 13)
     assert card["licence"] == "Apache-2.0" and card["device"]

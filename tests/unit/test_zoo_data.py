@@ -11,7 +11,7 @@ from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit
 from animate124.toybox.characters import sample_clip
 from animate124.toybox.render import render
 from animate124.toybox.splits import split_of
-from animate124.zoo import data, text_to_image, text_to_video, tile_control
+from animate124.zoo import data, multiview_video, text_to_image, tile_control
 
 HANDS = clip_of(
     ball(0.2, name="body"),
@@ -111,27 +111,8 @@ def test_prompts_leave_out_what_they_may():
     from animate124.toybox.captions import motion_phrase
 
     phrase = motion_phrase(clip.species, clip.motion)
-    videos = [text_to_video.prompt(rng, clip, 0.0) for _ in range(200)]
+    videos = [multiview_video.prompt(rng, clip, 0.0) for _ in range(200)]
     assert all(phrase in text for text in videos if text) and "" in videos
-
-
-def test_video_times():
-    loop = sample_clip(3)
-    held = clip_of(ball(), loop=False)
-    rng, kinds = data.stream(0, "t"), set()
-    for _ in range(40):
-        times = text_to_video._times(rng, loop, 8)
-        steps = np.diff(times) % 1.0
-        assert times.min() >= 0 and times.max() < 1 and np.allclose(steps, steps[0])
-        kinds.add(round(float(steps[0]), 6))
-    assert kinds == {1 / 8, 1 / 16}  # the whole loop in eighths, or half of it
-    kinds = set()
-    for _ in range(40):
-        times = text_to_video._times(rng, held, 8)
-        assert times[0] >= 0 and times[-1] <= 1
-        kinds.add(round(float(times[-1] - times[0]), 6))
-        assert np.allclose(np.diff(times), (times[-1] - times[0]) / 7)
-    assert kinds == {1.0, 0.5}
 
 
 def test_some_clips_are_made_to_begin_at_rest(monkeypatch):

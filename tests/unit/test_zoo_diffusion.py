@@ -9,7 +9,6 @@ from zoo_models import models  # noqa: F401
 
 from animate124.priors.novel_view import NovelView
 from animate124.priors.text_to_image import TextToImage
-from animate124.priors.text_to_video import TextToVideo
 from animate124.priors.tile_control import TileControl
 from animate124.zoo import data, diffusion, roles
 
@@ -87,7 +86,7 @@ def test_pictures_used_again_meet_other_timesteps(tasks, monkeypatch):
 
 
 def test_latents_are_the_modes_of_the_posterior(tasks):
-    task = tasks["text-to-video"]
+    task = tasks["multi-view-video"]
     clips = torch.rand(2, 3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     latents = task.encode(clips)
     assert latents.shape == (2, 3, 4, 16, 16) and not latents.requires_grad
@@ -127,26 +126,6 @@ def test_novel_view(models, tasks, tmp_path):  # noqa: F811
     assert not torch.allclose(*pair, atol=1e-3)
 
 
-def test_text_to_video(models, tasks, tmp_path):  # noqa: F811
-    task, place = tasks["text-to-video"], tmp_path / "out"
-    assert task.trained and all("motion_modules" in name for name in task.trained)
-    roles.module_of("text-to-video").export(task, place)
-    places = {"base": models / "text-to-image", "vae": models / "autoencoder"}
-    model = TextToVideo.load(place, **places)
-    network = task.averaged()["unet"]
-    for frames in (8, 16):
-        x, t = noisy(frames)
-        with torch.no_grad():
-            states = diffusion.embed(task.tokenizer, task.text_encoder, [TEXT] * 2)
-            states = states.repeat_interleave(frames, dim=0)
-            output = network(x.transpose(1, 2), t, states).sample.transpose(1, 2)
-            assert_close(model.predict_pair(x, t, TEXT)[0], noise_of(output, x, t))
-    # Frames hear of each other.
-    moved = x.clone()
-    moved[:, 0] += 1.0
-    assert not torch.allclose(model.predict(moved, t, TEXT)[:, 8], model.predict(x, t, TEXT)[:, 8])
-
-
 def test_tile_control(models, tasks, tmp_path):  # noqa: F811
     task, place = tasks["tile-control"], tmp_path / "out"
     assert all(name.startswith("controlnet.") for name in task.trained)
@@ -172,7 +151,7 @@ def test_tile_control(models, tasks, tmp_path):  # noqa: F811
 
 def test_every_weight_file_is_small_enough(models):  # noqa: F811
     sizes = {path: path.stat().st_size for path in models.rglob("*.safetensors")}
-    assert len(sizes) == 12  # 1 + 1 + 1 + 2 + 3 + 1 + 1 + 2
+    assert len(sizes) == 11  # 1 + 1 + 1 + 2 + 3 + 1 + 2
     assert max(sizes.values()) < 16 << 20 and sum(sizes.values()) < 52_000_000
 
 
@@ -193,10 +172,7 @@ def test_batches_are_functions_of_the_step(tasks, monkeypatch):
         batch = task.batch(2)
         assert flat(batch) == flat(task.batch(2)) and flat(batch) != flat(task.batch(3))
         found = [tuple(part.shape) for part in batch if isinstance(part, torch.Tensor)]
-        if role == "text-to-video":
-            lengths = {tuple(task.batch(step)[0].shape[:2]) for step in range(12)}
-            assert lengths == {(4, 8), (2, 16)}  # as many frames in either
-        elif role == "multi-view-video":
+        if role == "multi-view-video":
             counts = {tuple(task.batch(step)[0].shape[:3]) for step in range(12)}
             assert counts == {(4, 4, 8), (8, 2, 8), (16, 1, 8)}
         else:

@@ -6,11 +6,13 @@ import torch
 import zoo_models
 from zoo_models import models  # noqa: F401
 
+from animate124.errors import UserError
 from animate124.priors.multiview_video import MultiViewVideo
 from animate124.priors.mvvdm.cameras import camera_vectors
 from animate124.priors.text_to_image import TextToImage
 from animate124.priors.text_to_video import TextToVideo
 from animate124.zoo import data, multiview_video, roles
+from animate124.zoo.text_to_image import view_word
 
 TEXT = "a red fox is jumping"
 
@@ -21,19 +23,19 @@ def task(models):  # noqa: F811
     return multiview_video.make_task(wanted, "cpu", models)
 
 
-def test_it_starts_as_the_text_to_video_model_on_every_view(models, task):  # noqa: F811
-    places = {"base": models / "text-to-image", "vae": models / "autoencoder"}
-    single = TextToVideo.load(models / "text-to-video", **places)
+def test_it_starts_as_the_text_to_image_model_on_every_frame(models, task):  # noqa: F811
+    places = {"folder": models / "text-to-image", "vae": models / "autoencoder"}
+    base = TextToImage.load(**places)
     generator = torch.Generator().manual_seed(0)
     x, t = torch.randn(1, 1, 5, 4, 16, 16, generator=generator), torch.tensor([400])
-    text = single.encode_text([TEXT])
+    text = base.encode_text([TEXT])
     # Its attention would look at one more token; what that says of moments is nothing yet.
     assert task.text.embed([TEXT], 1).shape[1] == text.shape[1] + 1
     assert not task.network.moment_embedding(text, 5).any()
     camera, first = torch.randn(1, 1, 16), torch.randn(1, 1, 4, 16, 16)
     with torch.no_grad():
-        found = task.network(x, t, text, camera, first=first)[:, 0]
-        expected = single._output(x[:, 0], t, text)
+        found = task.network(x, t, text, camera, first=first)[0, 0]
+        expected = base._output(x[0, 0], t.expand(5), text.expand(5, -1, -1))
     assert torch.allclose(found, expected, atol=2e-4 * float(expected.abs().max()))
     assert all(name.startswith("unet.") for name in task.trained)
     still = {name for name, _ in task.network.named_parameters()} - {
@@ -57,7 +59,7 @@ def test_what_is_new_learns_faster(task):
 
 def test_frame_0_is_clean_and_does_not_count(task, monkeypatch):
     latents = torch.randn(1, 4, 8, 4, 16, 16, generator=torch.Generator().manual_seed(1))
-    camera = torch.zeros(1, 4, 16)
+    camera = torch.ones(1, 4, 16)
     monkeypatch.setattr(task, "drawn", lambda step: (latents, [TEXT], camera))
     seen = {}
 
@@ -92,10 +94,18 @@ def test_views_cameras_and_sentences(task, monkeypatch):
         return zoo_models.painted(clip, azimuth, elevation, times)
 
     monkeypatch.setattr(data, "look", look)
-    starts, counts = [], []
-    for step in range(40):
+    starts, counts, told = [], [], []
+    for step in range(60):
         videos, texts, cameras = task.batch(step)
         assert videos.shape[0] * videos.shape[1] == 4 and len(texts) == len(videos)
+        told.append(not cameras.any())
+        if told[-1]:  # text-to-video: the view is told in words
+            assert videos.shape[1] == 1
+            for text, (azimuth, *_) in zip(texts, asked, strict=True):
+                words = text.rpartition(", ")[2]
+                assert not text.endswith("view") or words == f"{view_word(azimuth[0])} view"
+            asked.clear()
+            continue
         for k, (azimuth, elevation, times, _) in enumerate(asked):
             gaps = np.diff(azimuth)
             quarters = gaps / 90.0
@@ -108,8 +118,42 @@ def test_views_cameras_and_sentences(task, monkeypatch):
             assert np.allclose(times, np.arange(8) / 8)
             starts.append(bool(np.isclose(azimuth / 90.0, (azimuth / 90.0).round()).any()))
         asked.clear()
+    assert 0.1 < np.mean(told) < 0.45
     assert set(counts) == {1, 2, 4}
     assert 0.3 < np.mean(starts) < 0.7
+
+
+def test_without_a_camera_frame_0_is_not_given(task, monkeypatch):
+    latents = torch.randn(4, 1, 8, 4, 16, 16, generator=torch.Generator().manual_seed(1))
+    monkeypatch.setattr(task, "drawn", lambda step: (latents, [TEXT] * 4, torch.zeros(4, 1, 16)))
+    seen = {}
+
+    def network(noisy, t, text, camera, *, first):
+        seen.update(noisy=noisy, first=first)
+        return torch.zeros_like(noisy)
+
+    monkeypatch.setattr(task, "network", network)
+    noisy, _, target = task.noised(latents, 0)
+    loss = float(task.loss(0)["denoise"])
+    assert torch.equal(seen["noisy"], noisy) and not seen["first"].any()
+    assert loss == pytest.approx(float(target.square().mean()), rel=1e-5)
+
+
+def test_the_text_to_video_prior_is_the_network_without_camera_and_frame_0(models):  # noqa: F811
+    places = {"base": models / "text-to-image", "vae": models / "autoencoder"}
+    model = TextToVideo.load(models / "multi-view-video", **places)
+    generator = torch.Generator().manual_seed(2)
+    x, t = torch.randn(2, 8, 4, 16, 16, generator=generator), torch.tensor([300, 700])
+    states = model.encode_text([TEXT, ""])
+    with torch.no_grad():
+        rows = [
+            model.unet(x[k][None, None], t[k : k + 1], states[k][None], torch.zeros(1, 1, 16))
+            for k in range(2)
+        ]
+    found = model._output(x, t, states)
+    assert torch.allclose(found, torch.cat(rows)[:, 0], atol=1e-5)
+    with pytest.raises(UserError, match="name its base"):
+        TextToVideo.load(models / "multi-view-video")
 
 
 def test_export_goes_through_the_prior(models, task, tmp_path):  # noqa: F811

@@ -122,7 +122,6 @@ BASELINES = {
     "action-recognition": "baseline_motion_chance",
     "text-to-image": "baseline_chance",
     "novel-view": "baseline_copy_reference",
-    "text-to-video": "baseline_frozen_amplitude",
     "tile-control": "baseline_blurred_4x",
     "multi-view-video": "baseline_still_agreement",
 }
@@ -142,11 +141,13 @@ def test_every_scorer_runs(role, models, monkeypatch):  # noqa: F811
     assert found.sheet is None or (found.sheet.ndim == 3 and found.sheet.shape[2] == 3)
     shares = [value for key, value in figures.items() if "top1" in key or "species" in key]
     assert all(0 <= share <= 1 for share in shares)
-    if role == "text-to-video":
-        assert figures["baseline_frozen_amplitude"] == 0 and figures["oracle_amplitude"] > 0
-        assert figures["baseline_frozen_flicker"] == 1
+    if role == "multi-view-video":
+        told = {key.removeprefix("told_"): value for key, value in figures.items()}
+        assert told["characters"] == 4
+        assert told["baseline_frozen_amplitude"] == 0 and figures["told_oracle_amplitude"] > 0
+        assert told["baseline_frozen_flicker"] == 1
         # Shuffling changes the order alone.
-        assert figures["baseline_shuffled_amplitude"] == figures["oracle_amplitude"]
+        assert told["baseline_shuffled_amplitude"] == figures["told_oracle_amplitude"]
     if role == "embedding":
         assert figures["baseline_species_chance"] == pytest.approx(1 / len(SPECIES), abs=1e-3)
 

@@ -11,7 +11,7 @@ import torch
 from animate124.zoo import action, autoencoder, data, embedder, roles, sentences
 
 BUILT_ON_OTHERS = (
-    "text-to-image", "novel-view", "text-to-video", "tile-control", "multi-view-video",
+    "text-to-image", "novel-view", "tile-control", "multi-view-video",
 )  # fmt: skip
 ROLES = ("autoencoder", "embedding", "action-recognition", *BUILT_ON_OTHERS)
 

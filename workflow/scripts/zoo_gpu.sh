@@ -25,8 +25,7 @@ settings() {
         embedding) echo batch=192 train.steps=2500 ;;
         text-to-image) echo batch=240 train.steps=6000 ;;
         novel-view) echo batch=160 train.steps=8000 ;;
-        text-to-video) echo batch=24 train.steps=8000 ;;
-        multi-view-video) echo batch=8 train.steps=10000 ;;
+        multi-view-video) echo batch=8 train.steps=14000 ;;
         action-recognition) echo batch=192 train.steps=2500 ;;
         tile-control) echo batch=160 train.steps=3000 ;;
         depth | matting) echo batch=128 train.steps=6000 ;;

@@ -28,6 +28,11 @@ def decibels(images: Tensor, truth: Tensor) -> Tensor:
     return -10.0 * torch.log10(error)
 
 
+def channels_last(frames: Tensor) -> Tensor:
+    """Frames [F, 3, H, W] as the metrics want them, [F, H, W, 3]."""
+    return frames.permute(0, 2, 3, 1).contiguous()
+
+
 def mean(values: list[float] | Tensor | np.ndarray, digits: int = 3) -> float:
     """The mean of numbers, rounded."""
     return round(float(np.mean(np.asarray(values, dtype=np.float64))), digits)

@@ -15,14 +15,15 @@ from animate124.toybox.captions import motion_prompt
 from animate124.zoo import data
 from animate124.zoo.judge import Judge
 from animate124.zoo.multiview_video import FRAMES, VIEWS
-from animate124.zoo.scores import Scores
-from animate124.zoo.scores.common import clips, decibels, mean, sheet
+from animate124.zoo.scores import Scores, told
+from animate124.zoo.scores.common import channels_last, clips, decibels, mean, sheet
 from animate124.zoo.text_to_image import view_word
 
 SCALE, UNGUIDED, STEPS = 3.0, 0.7, 20  # as the preset `draft` has them
 STRENGTH = 0.9
 ELEVATION = 15.0
 _MOMENTS = 24  # of the true clip: what a picture of this toy may look like
+_TOLD = 4
 _PAPER = 0.02  # how far a pixel may be from white and be background
 
 
@@ -31,17 +32,18 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
 
     From the stills with noise, and through the whole schedule, as the stages sample one candidate
     ("from_noise_"). Beside the true clips
-    ("oracle_"), the still views repeated ("baseline_still_") and clips of the text-to-video model
-    of each side alone ("baseline_per_view_"):
+    ("oracle_"), the still views repeated ("baseline_still_") and clips of each side from words
+    alone ("baseline_per_view_"):
     species_top1, motion_top1: by embedder and action recogniser, over all views; amplitude_ratio:
     of the sum over all characters; flicker: 1 − mean change between frames; agreement: share of the
     silhouettes that the other views of the same moment allow; identity_psnr: of frames 1 and later
     to the nearest of 24 moments of the truth, dB, which the still views win; frame_0_psnr: of what
-    goes through the autoencoder unchanged.
+    goes through the autoencoder unchanged. "told_": as the text-to-video model that it is too, four
+    times as many characters, see `told.score`.
     """
     base = models / "text-to-image"
     model = MultiViewVideo.load(models / "multi-view-video", base=base, vae=models / "autoencoder")
-    single = TextToVideo.load(models / "text-to-video", base=base, vae=models / "autoencoder")
+    single = TextToVideo.load(models / "multi-view-video", base=base, vae=models / "autoencoder")
     judge = Judge.load(models)
     generator = torch.Generator().manual_seed(0)
     azimuth = 360.0 / VIEWS * torch.arange(VIEWS)
@@ -79,8 +81,8 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
             scores = {
                 "species_top1": mean([judge.species(v) == clip.species for v in views]),
                 "motion_top1": mean([judge.motion(v, clip.species) == clip.motion for v in views]),
-                "amplitude": mean([amplitude(_last(v)) for v in views], 6),
-                "flicker": mean([flicker_score(_last(v)) for v in views], 6),
+                "amplitude": mean([amplitude(channels_last(v)) for v in views], 6),
+                "flicker": mean([flicker_score(channels_last(v)) for v in views], 6),
                 "agreement": mean(
                     [silhouette_agreement(_covered(views[:, k]), cameras) for k in range(FRAMES)], 6
                 ),
@@ -95,6 +97,8 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
     true = max(sum(found["oracle_amplitude"]), 1e-9)
     for name in ("", "from_noise_", "baseline_per_view_"):
         figures[f"{name}amplitude_ratio"] = round(sum(found[f"{name}amplitude"]) / true, 3)
+    words, told_rows = told.score(single, judge, split, _TOLD * count, STEPS)
+    figures |= {f"told_{key}": value for key, value in words.items()}
     return Scores(
         figures
         | {
@@ -103,7 +107,7 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
             "strength": STRENGTH,
             "steps": STEPS,
         },
-        sheet(rows),
+        sheet(rows + told_rows),
     )
 
 
@@ -120,8 +124,3 @@ def _nearest(views: Tensor, every: Tensor) -> list[float]:
 def _covered(views: Tensor) -> Tensor:
     """Where pictures [n, 3, H, W] are not white, [n, H, W] as 0 and 1."""
     return ((1.0 - views).amax(dim=1) > _PAPER).float()
-
-
-def _last(frames: Tensor) -> Tensor:
-    """Frames [F, 3, H, W] as the metrics want them, [F, H, W, 3]."""
-    return frames.permute(0, 2, 3, 1).contiguous()

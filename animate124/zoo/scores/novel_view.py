@@ -20,6 +20,9 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
     """PSNR over 8 azimuths, the reference at azimuth 0; beside copying the reference and beside
     the mean picture of training characters from the same side.
 
+    `psnr_expected`: of what the model expects to see, one step from pure noise, which is what
+    distillation draws a scene to; the other scores are of samples.
+
     `left_right`: share of characters whose picture from +90° is nearer to the truth from +90° than
     to that from −90°, and the other way round; `left_right_asymmetric`: among the half whose two
     side views differ most.
@@ -28,7 +31,7 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
     usual = mean_views()
     generator = torch.Generator().manual_seed(0)
     rng = data.stream(0, "score", "novel-view")
-    gained, copied, average, unguided = [], [], [], []
+    gained, copied, average, unguided, expected = [], [], [], [], []
     right, asymmetry, rows = [], [], []
     poses = pose_token(0.0, torch.from_numpy(AZIMUTHS), 0.0)
     for clip in clips(split, count):
@@ -36,19 +39,22 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
         reference = model.reference(truth[:1])
         views = model.sample(reference, poses, scale=SCALE, steps=STEPS, generator=generator)
         plain = model.sample(reference, poses, scale=1.0, steps=STEPS, generator=generator)
+        once = model.sample(reference, poses, scale=1.0, steps=1, generator=generator)
+        expected.append(decibels(once, truth))
         gained.append(decibels(views, truth))
         unguided.append(decibels(plain, truth))
         copied.append(decibels(truth[:1].expand_as(truth), truth))
         average.append(decibels(usual, truth))
         right += _sides(views, truth)
         asymmetry += [float((truth[2] - truth[6]).abs().mean())] * 2
-        if len(rows) < 16:
-            rows += [truth, views]
+        if len(rows) < 24:
+            rows += [truth, once, views]
     different = np.array(asymmetry) >= np.median(asymmetry)
     new = slice(1, None)  # the first azimuth is the reference itself
     figures = {
         "psnr": mean(torch.stack(unguided)[:, new].flatten(), 2),
         "psnr_guided": mean(torch.stack(gained)[:, new].flatten(), 2),
+        "psnr_expected": mean(torch.stack(expected)[:, new].flatten(), 2),
         "psnr_all_eight": mean(torch.stack(unguided).flatten(), 2),
         "baseline_copy_reference": mean(torch.stack(copied)[:, new].flatten(), 2),
         "baseline_mean_training_view": mean(torch.stack(average)[:, new].flatten(), 2),

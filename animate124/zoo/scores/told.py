@@ -1,6 +1,4 @@
-"""Whether the nano text-to-video model shows the species and the motion that the sentence names."""
-
-from pathlib import Path
+"""Whether a text-to-video model shows the species and the motion that the sentence names."""
 
 import torch
 from torch import Tensor
@@ -10,22 +8,20 @@ from animate124.priors.text_to_video import TextToVideo
 from animate124.toybox.captions import motion_prompt
 from animate124.zoo import data
 from animate124.zoo.judge import Judge
-from animate124.zoo.scores import Scores
-from animate124.zoo.scores.common import clips, mean, sheet
+from animate124.zoo.scores.common import channels_last, clips, mean
 from animate124.zoo.scores.embedding import FRAMES
 
-SCALE, STEPS = 3.0, 25
+SCALE = 3.0
 
 
-def evaluate(models: Path, split: str, count: int) -> Scores:
-    """Top-1 of species and motion, motion amplitude over that of true clips, and flicker.
+def score(
+    model: TextToVideo, judge: Judge, split: str, count: int, steps: int
+) -> tuple[dict[str, float], list[Tensor]]:
+    """Top-1 of species and motion, motion amplitude over that of true clips, and flicker; and rows
+    of frames to look at, the truth above the sample.
 
     Baselines: the true clip, its first frame held, its frames shuffled.
     """
-    model = TextToVideo.load(
-        models / "text-to-video", base=models / "text-to-image", vae=models / "autoencoder"
-    )
-    judge = Judge.load(models)
     generator = torch.Generator().manual_seed(0)
     rng = data.stream(0, "score", "text-to-video")
     found: dict[str, list[float]] = {}
@@ -33,7 +29,7 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
     for clip in clips(split, count):
         prompt = f"{motion_prompt(clip)}, front view"
         sample = model.sample(
-            [prompt], scale=SCALE, steps=STEPS, generator=generator, frames=FRAMES
+            [prompt], scale=SCALE, steps=steps, generator=generator, frames=FRAMES
         )[0]
         sight = data.look(clip, rng.uniform(-30, 30, 1), rng.uniform(-5, 15, 1), clip.times(FRAMES))
         truth = data.over(sight.rgba[0])
@@ -47,20 +43,15 @@ def evaluate(models: Path, split: str, count: int) -> Scores:
             scores = {
                 "species_top1": judge.species(frames) == clip.species,
                 "motion_top1": judge.motion(frames, clip.species) == clip.motion,
-                "amplitude": amplitude(_last(frames)),
-                "flicker": flicker_score(_last(frames)),
+                "amplitude": amplitude(channels_last(frames)),
+                "flicker": flicker_score(channels_last(frames)),
             }
             for key, value in scores.items():
                 found.setdefault(name + key, []).append(float(value))
-        if len(rows) < 24:
+        if len(rows) < 8:
             rows += [truth, sample]
     figures = {key: mean(values) for key, values in found.items()}
     figures["amplitude_ratio"] = round(
         sum(found["amplitude"]) / max(sum(found["oracle_amplitude"]), 1e-9), 3
     )
-    return Scores(figures | {"guidance_scale": SCALE, "steps": STEPS}, sheet(rows))
-
-
-def _last(frames: Tensor) -> Tensor:
-    """Frames [F, 3, H, W] as the metrics want them, [F, H, W, 3]."""
-    return frames.permute(0, 2, 3, 1).contiguous()
+    return figures | {"characters": count}, rows
