@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from animate124.settings.base import setting
 from animate124.settings.scene import SceneSettings
 from animate124.settings.training import TrainSettings
@@ -10,6 +12,12 @@ from animate124.settings.training import TrainSettings
 class RefineSettings(SceneSettings):
     """Detail for a moving scene from a tile ControlNet (`animate124.stages.refine_task`)."""
 
+    when: Literal["auto", "always", "never"] = setting(
+        "auto",
+        "Whether to refine at all; auto: where the ControlNet's pictures are larger than `size`, "
+        "for it can add no detail that they do not have",
+        None,
+    )
     pool: int = setting(
         64,
         "Views of the coarse scene that are rendered once, as conditions",

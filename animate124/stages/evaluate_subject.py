@@ -23,7 +23,7 @@ from animate124.stages.evaluate_views import (
 from animate124.stages.finished_cloud import CLOUD
 from animate124.stages.finished_mesh import MESH
 from animate124.stages.multiview import read_views, view_name
-from animate124.stages.outputs import FIELD, need_file, read_record
+from animate124.stages.outputs import FIELD, need_file, passed_on, read_record
 from animate124.stages.placement import read_placement
 from animate124.toybox.bundle import Bundle
 
@@ -72,7 +72,7 @@ def open_subject(scene: Path, chosen: str) -> Subject:
 
 
 def choose(scene: Path, stage: str | None) -> str:
-    """The stage whose results are scored: `stage`, or the last that is there.
+    """The stage whose results are scored: `stage`, or the last that is there and did anything.
 
     Raises UserError if there is none.
     """
@@ -82,7 +82,11 @@ def choose(scene: Path, stage: str | None) -> str:
             raise UserError(f"There is no field '{stage}': choose one of {', '.join(known)}.")
         need_file(scene / stage / known[stage], f"run `animate124 {stage}` into it first")
         return stage
-    there = [name for name, file in known.items() if (scene / name / file).is_file()]
+    there = [
+        name
+        for name, file in known.items()
+        if (scene / name / file).is_file() and not passed_on(scene / name)
+    ]
     if not there:
         raise UserError(
             f"There is no field in {scene}: run the stages static, dynamic and refine first, or, "

@@ -37,6 +37,8 @@ def refine(
         token: folder written by `animate124 invert`.
         work: folder for the resumable state; beside `out` if None.
 
+    Where `settings.when` says so, the scene is passed on as it is, and the record tells why.
+
     Killed at any moment and run again, it goes on from its last checkpoint and ends with the same
     files. Returns the record.
 
@@ -51,6 +53,11 @@ def refine(
     if token is not None:
         inputs["token"] = need_file(
             token / "token.safetensors", "run `animate124 invert` into it first"
+        )
+    if why := _needless(settings, models):
+        print(f"refine: the scene is passed on as it is: {why}.")
+        return field_stage.pass_on(
+            "refine", scene, out, settings, models, watch, inputs, prompt=prompt, left_out=why
         )
     with watch.part("loading"):
         warm.ensure_compiled()
@@ -93,3 +100,15 @@ def refine(
         told=told,
         warnings=warnings,
     )
+
+
+def _needless(settings: RefineSettings, models: Models) -> str:
+    """Why there is nothing to refine; empty: there is."""
+    if settings.when == "never":
+        return "settings say so"
+    if settings.when == "always" or not settings.tile:
+        return ""
+    edge = models.tile_control.image_size
+    if edge > settings.size:
+        return ""
+    return f"the ControlNet's pictures, {edge} pixels wide, show no more than the scene itself"

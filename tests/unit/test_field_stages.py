@@ -18,6 +18,7 @@ from animate124.settings.dynamic import DynamicSettings
 from animate124.settings.refine import RefineSettings
 from animate124.settings.static import StaticSettings
 from animate124.stages.dynamic import dynamic
+from animate124.stages.evaluate_subject import choose
 from animate124.stages.models import Models
 from animate124.stages.refine import refine
 from animate124.stages.static import static
@@ -188,3 +189,31 @@ def test_refine_takes_a_still_scene_too(scene, tmp_path):
     )
     field, _ = load_field(tmp_path / "refine" / "field.safetensors")
     assert len(field.grid.slices) == 1 and torch.isfinite(field.grid.base).all()
+
+
+@pytest.mark.parametrize(
+    "more, before, why",
+    [
+        (["size=64"], "dynamic", "64 pixels wide"),  # as large as the nano ControlNet's pictures
+        (["size=64"], "static", "64 pixels wide"),
+        (["when=never"], "dynamic", "settings say so"),
+    ],
+)
+def test_what_cannot_become_sharper_is_passed_on(scene, tmp_path, capsys, more, before, why):
+    where = scene / before, scene / "preprocess", tmp_path / "refine"
+    refine(*where, settings("refine", *more), Models("nano"), "a panda is dancing")
+    assert why in capsys.readouterr().out
+    sheet = "sheet.png" if before == "dynamic" else "views.png"
+    for theirs, ours in (("field.safetensors",) * 2, (sheet, "sheet.png")):
+        assert (tmp_path / "refine" / ours).read_bytes() == (scene / before / theirs).read_bytes()
+    found = record(tmp_path / "refine")
+    assert found["steps"] == 0 and why in found["left_out"]
+    assert found["elevation"] == record(scene / before)["elevation"]
+    # What is scored is the last stage that did anything.
+    (tmp_path / before).symlink_to(scene / before)
+    assert choose(tmp_path, None) == before
+    assert choose(tmp_path, "refine") == "refine"
+    always = settings("refine", *more, "when=always")
+    refine(*where, always, Models("nano"), "a panda is dancing")
+    assert record(tmp_path / "refine")["steps"] == always.train.steps > 0
+    assert choose(tmp_path, None) == "refine"
