@@ -128,7 +128,7 @@ WELL, CALM = (0.2, 0.9, 1.1), 0.0
     ("change", "covered", "touched", "verdict", "words"),
     [
         ({}, WELL, CALM, OK, ["0.20", "90% to 110%", "25.0 dB"]),
-        ({"amplitude_of_subject": 0.019}, WELL, CALM, STATIC, ["0.019", "at least 0.02"]),
+        ({"amplitude_of_subject": 0.034}, WELL, CALM, STATIC, ["0.034", "at least 0.035"]),
         ({}, (0.2, 0.9, 1.6), CALM, EXPLODED, ["1.60 times", "at most 1.5"]),
         ({}, (0.2, 0.4, 1.0), CALM, EXPLODED, ["shrinks to 0.40"]),
         ({}, (0.0, 0.0, 0.0), CALM, EXPLODED, ["0.000 of the picture", "shrinks to 0.00"]),
