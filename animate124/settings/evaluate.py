@@ -9,8 +9,9 @@ class VerdictSettings(Settings):
     """Limits beyond which a scene is not called ok.
 
     The defaults leave room around what true clips of the toybox reach: from unseen sides their
-    amplitude is 0.07, half of which is asked, to 0.36, and their coverage 0.86 to 1.09 of that at t = 0; the cosine of 95 in
-    100 of them to their own picture is above 0.73, to other characters' below 0.59.
+    amplitude is 0.07 (half of it is asked) to 0.36 and their coverage 0.86 to 1.09 of that at
+    t = 0; the cosine of 95 in 100 of them to their own picture is above 0.73, to other characters'
+    below 0.59.
     """
 
     amplitude: float = setting(
