@@ -23,7 +23,8 @@ from animate124.stages.evaluate_views import (
 from animate124.stages.finished_cloud import CLOUD
 from animate124.stages.finished_mesh import MESH
 from animate124.stages.multiview import read_views, view_name
-from animate124.stages.outputs import FIELD, need_file, passed_on, read_record
+from animate124.stages.outputs import FIELD, need_file, read_record
+from animate124.stages.passing import passed_on
 from animate124.stages.placement import read_placement
 from animate124.toybox.bundle import Bundle
 

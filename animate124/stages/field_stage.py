@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,6 @@ from animate124.stages.outputs import (
     check_target,
     fingerprint,
     need_file,
-    read_record,
     staged,
     work_folder,
     write_record,
@@ -123,37 +121,6 @@ def optimise(
         )
     training.finish(work)
     return record
-
-
-def pass_on(
-    stage: str,
-    scene: Path,
-    out: Path,
-    settings: Settings,
-    models: Models,
-    watch: Stopwatch,
-    inputs: Mapping[str, Path],
-    **more: Any,
-) -> dict[str, Any]:
-    """Write the field of the stage before, from the folder `scene`, and its sheet into `out`; the
-    record, which is returned, has 0 steps and `more`."""
-    before = read_record(scene)
-    with watch.part("outputs"), staged(out, outputs(stage)) as folder:
-        for theirs, ours in zip(outputs(before["stage"])[:-1], outputs(stage)[:-1], strict=True):
-            shutil.copyfile(need_file(scene / theirs, "run its stage again"), folder / ours)
-        return write_record(
-            folder,
-            stage,
-            settings,
-            watch,
-            models.device,
-            inputs=inputs,
-            priors=models.used,
-            profile=models.profile.name,
-            elevation=float(before.get("elevation", 0.0)),
-            steps=0,
-            **more,
-        )
 
 
 def outputs(stage: str) -> tuple[str, ...]:

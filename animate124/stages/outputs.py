@@ -135,11 +135,6 @@ def write_record(
     return record
 
 
-def passed_on(folder: Path) -> bool:
-    """Whether a stage's results are those of the stage before, which it had nothing to add to."""
-    return (folder / RECORD).is_file() and "left_out" in read_record(folder)
-
-
 def read_record(folder: Path) -> dict[str, Any]:
     """The record of a stage's results.
 

@@ -13,6 +13,7 @@ from animate124.settings.refine import RefineSettings
 from animate124.stages import field_stage
 from animate124.stages.models import Models
 from animate124.stages.outputs import FIELD, Stopwatch, need_file, read_record
+from animate124.stages.passing import pass_on
 from animate124.stages.refine_task import RefineTask
 
 
@@ -55,9 +56,19 @@ def refine(
             token / "token.safetensors", "run `animate124 invert` into it first"
         )
     if why := _needless(settings, models):
-        print(f"refine: the scene is passed on as it is: {why}.")
-        return field_stage.pass_on(
-            "refine", scene, out, settings, models, watch, inputs, prompt=prompt, left_out=why
+        _, sheet, _ = field_stage.outputs(read_record(scene)["stage"])
+        return pass_on(
+            "refine",
+            {path: FIELD, scene / sheet: "sheet.png"},
+            out,
+            work,
+            why,
+            settings,
+            models,
+            watch,
+            inputs,
+            kept=("elevation",),
+            prompt=prompt,
         )
     with watch.part("loading"):
         warm.ensure_compiled()
