@@ -11,6 +11,7 @@ from transformers import CLIPTextModel, CLIPTokenizer
 
 from animate124.errors import UserError
 from animate124.priors.components import load_module, require
+from animate124.priors.views import without_view
 
 Text = str | list[str] | Tensor
 """A sentence, one sentence a row, or embeddings [1 or B, L, C]."""
@@ -19,7 +20,8 @@ Text = str | list[str] | Tensor
 class TextEncoder:
     """A CLIP text model with its tokenizer; the last hidden state is the embedding.
 
-    `sentence`: another one, whose pooled state is one more token at the end.
+    `sentence`: another one, whose pooled state is one more token at the end. It says what happens,
+    from whatever side: it learnt from sentences without words for the view, and hears none.
     """
 
     def __init__(
@@ -82,7 +84,8 @@ class TextEncoder:
         with torch.autocast(self.model.device.type, enabled=False):
             states = self.model(ids).last_hidden_state
             if self.sentence is not None:
-                states = torch.cat([states, self.sentence(ids).pooler_output[:, None]], 1)
+                plain = self.tokenize([without_view(text) for text in texts]).to(ids.device)
+                states = torch.cat([states, self.sentence(plain).pooler_output[:, None]], 1)
             return states.float()
 
     def embed(self, text: Text, batch: int) -> Tensor:

@@ -20,6 +20,13 @@ def view_prompts(prompt: str, templates: Sequence[str] = VIEW_TEMPLATES) -> list
     return [template.replace("{}", prompt) for template in templates]
 
 
+def without_view(text: str) -> str:
+    """A text without the words that `VIEW_TEMPLATES` put at its end."""
+    for template in VIEW_TEMPLATES:
+        text = text.removesuffix(template.format(""))
+    return text
+
+
 def view_weights(azimuth_deg: Tensor) -> Tensor:
     """Shares of front, side and back at azimuths [...] in degrees: [..., 3], sum 1, continuous.
 

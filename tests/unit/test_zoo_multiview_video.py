@@ -139,6 +139,12 @@ def test_without_a_camera_frame_0_is_not_given(task, monkeypatch):
     assert loss == pytest.approx(float(target.square().mean()), rel=1e-5)
 
 
+def test_what_happens_is_heard_the_same_from_every_side(task):
+    plain, side, other = task.text.states(["a fox is waving", "a fox is waving, side view", TEXT])
+    assert torch.equal(plain[-1], side[-1]) and not torch.equal(plain[-1], other[-1])
+    assert not torch.equal(plain[:-1], side[:-1])
+
+
 def test_the_text_to_video_prior_is_the_network_without_camera_and_frame_0(models):  # noqa: F811
     places = {"base": models / "text-to-image", "vae": models / "autoencoder"}
     model = TextToVideo.load(models / "multi-view-video", **places)
