@@ -11,6 +11,8 @@ Printed for each, over frames 1 to F − 1 (frame 0 is given):
   between   psnr at the middle between frames, times that no picture shows
   track     mean distance of 1,000 surface points from their true places, world units (the body's
             radius is about 0.6); track_90: 90th percentile; track_rest: if nothing moved
+  chamfer   motion Chamfer distance of the Gaussians to those points, both directions together
+            (ActionBench's CD-M), world units; chamfer_rest: if nothing moved
   arap      stiffness energy of the motion; amplitude: root mean square way from rest
   seconds   from the asset to the motion, wall time; cpu: CPU time
 """
@@ -38,6 +40,7 @@ from animate124.gaussians.motion import Motion
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit
 from animate124.kernels import warm
 from animate124.metrics.image import psnr_union
+from animate124.metrics.motion import motion_chamfer
 from animate124.render.splat import render_images
 from animate124.settings.base import parse
 from animate124.settings.reconstruct import ReconstructSettings
@@ -56,8 +59,8 @@ from animate124.toybox.tracks import tracks
 GIVEN, HELD_OUT = (0.0, 90.0, 180.0, 270.0), (45.0, 135.0, 225.0, 315.0)
 ELEVATION, SAMPLES, POINTS = 15.0, 3, 1000
 COLUMNS = (
-    "psnr", "psnr_rest", "psnr_late", "between", "track", "track_90", "track_rest", "arap",
-    "amplitude", "seconds", "cpu",
+    "psnr", "psnr_rest", "psnr_late", "between", "track", "track_90", "track_rest",
+    "chamfer", "chamfer_rest", "arap", "amplitude", "seconds", "cpu",
 )  # fmt: skip
 
 
@@ -111,7 +114,6 @@ def one(name: str, frames: int, settings: ReconstructSettings) -> dict[str, floa
     cloud, motion, moments = task.cloud(), task.motion, task.times
     middle = (moments[:-1] + moments[1:]) / 2
     between = truth(clip, middle.double().numpy(), HELD_OUT, settings.size)
-    away, rest = track_errors(clip, times, cloud, motion)
     return {
         "subject": f"{clip.species} {clip.motion}" if name not in MECHANICS else name,
         "psnr": decibels(seen(cloud, motion, moments, settings.size)[:, 1:], held_out[:, 1:]),
@@ -120,9 +122,7 @@ def one(name: str, frames: int, settings: ReconstructSettings) -> dict[str, floa
         ),
         "psnr_late": decibels(held_out[:, :-1], held_out[:, 1:]),
         "between": decibels(seen(cloud, motion, middle, settings.size), between),
-        "track": float(away.mean()),
-        "track_90": float(np.quantile(away, 0.9)),
-        "track_rest": float(rest.mean()),
+        **track_errors(clip, times, cloud, motion),
         **measured(task),
         "seconds": spent[0],
         "cpu": spent[1],
@@ -130,22 +130,25 @@ def one(name: str, frames: int, settings: ReconstructSettings) -> dict[str, floa
 
 
 @torch.no_grad()
-def track_errors(
-    clip: Clip, times: np.ndarray, cloud: Cloud, motion: Motion
-) -> tuple[np.ndarray, np.ndarray]:
-    """Distances [F − 1, P] of surface points from their true places: moved with the three nearest
-    Gaussians, and left at rest."""
+def track_errors(clip: Clip, times: np.ndarray, cloud: Cloud, motion: Motion) -> dict[str, float]:
+    """How far surface points, moved with the three nearest Gaussians or left at rest, are from
+    their true places; and the Gaussians' motion Chamfer distances to them."""
     views = cameras(GIVEN, 64)
     world = tracks(clip, times, views, POINTS, np.random.default_rng(0)).world
-    moved = motion.frames(cloud, motion.times())[0] - cloud.positions
+    places = motion.frames(cloud, motion.times())[0]
     far, near = cKDTree(cloud.positions.numpy()).query(world[0], 3)
     weight = 1 / (far + 1e-6)
     weight /= weight.sum(1, keepdims=True)
-    way = (moved.numpy()[:, near] * weight[None, ..., None]).sum(2)
-    return (
-        np.linalg.norm(world[0] + way - world, axis=-1)[1:],
-        np.linalg.norm(world[0] - world, axis=-1)[1:],
-    )
+    way = ((places - cloud.positions).numpy()[:, near] * weight[None, ..., None]).sum(2)
+    away = np.linalg.norm(world[0] + way - world, axis=-1)[1:]
+    true = torch.from_numpy(world)
+    return {
+        "track": float(away.mean()),
+        "track_90": float(np.quantile(away, 0.9)),
+        "track_rest": float(np.linalg.norm(world[0] - world, axis=-1)[1:].mean()),
+        "chamfer": motion_chamfer(places, true).total,
+        "chamfer_rest": motion_chamfer(cloud.positions.expand_as(places), true).total,
+    }
 
 
 def main() -> None:

@@ -89,14 +89,7 @@ def views(
                 light=settings.light if asset.cloud is None else None,
                 milliseconds_per_view=round(1000 * watch.parts["render"] / settings.count, 1),
                 coverage=round(float(seen[..., 3].mean()), 4),
-                touches_edge=_touches_edge(seen),
             )
         for name in set(earlier) - set(names):
             (out / name).unlink(missing_ok=True)  # of an earlier run with more views
     return record
-
-
-def _touches_edge(images: np.ndarray) -> bool:
-    """Whether something is seen at the border of a picture [N, H, W, 4]."""
-    alpha = images[..., 3]
-    return bool(max(a.max() for a in (alpha[:, [0, -1]], alpha[:, :, [0, -1]])) > 0)

@@ -10,7 +10,7 @@ import pytest
 
 COLUMNS = {
     "subject", "psnr", "psnr_rest", "psnr_late", "between", "track", "track_90", "track_rest",
-    "arap", "amplitude", "seconds", "cpu",
+    "chamfer", "chamfer_rest", "arap", "amplitude", "seconds", "cpu",
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
-# One scene, stage by stage, from a picture; asset.smk has the stages from an asset. A stage's folder holds its results; checkpoints lie in .work, which
-# Snakemake does not own: a job that was killed goes on where it stopped. In `params` stands what
-# makes a stage run again: its settings, what it is told, its models and its code, of itself alone.
+# One scene, stage by stage, from a picture; asset.smk has the stages from an asset. A stage's folder
+# holds its results; checkpoints lie in .work, which Snakemake does not own: a job that was killed
+# goes on where it stopped. In `params` stands what makes a stage run again: its settings, what it is
+# told, its models and its code, of itself alone.
 #
 # What `invert` makes can be shared between workflows: with SNAKEMAKE_OUTPUT_CACHE set to a folder, and
 # --cache. Such a rule may have no benchmark; stage.json has seconds and memory.
