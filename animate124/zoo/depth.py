@@ -27,7 +27,7 @@ DEFAULTS = ZooSettings(
     decay=0.6,
     weight_decay=0.02,
     ema=0.995,
-    train=TrainSettings(steps=4000, checkpoint_seconds=120, preview_every=500),
+    train=TrainSettings(steps=5000, checkpoint_seconds=120, preview_every=500),
 )
 SCALES = 4  # of the gradient matching
 LEVEL, SPREAD = 1.0, 0.3  # mean and deviation that the output is to have over a subject

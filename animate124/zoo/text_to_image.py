@@ -43,7 +43,7 @@ DEFAULTS = ZooSettings(
     lr=1.5e-3,
     warmup=200,
     decay=0.4,
-    train=TrainSettings(steps=2400, checkpoint_seconds=180, preview_every=500),
+    train=TrainSettings(steps=4500, checkpoint_seconds=180, preview_every=500),
 )
 _VIEWS, _FRAMES = 2, 3
 

@@ -32,7 +32,7 @@ DEFAULTS = ZooSettings(
     lr=7e-4,
     warmup=100,
     decay=0.5,
-    train=TrainSettings(steps=1500, checkpoint_seconds=180, preview_every=500),
+    train=TrainSettings(steps=7600, checkpoint_seconds=180, preview_every=500),
 )
 _VIEWS, _FRAMES = 2, 2
 _TWICE, _MISTY = 0.3, 0.3  # shares of images with either fault
