@@ -94,6 +94,9 @@ ROUTES: dict[str, tuple[str, ...]] = {
 }
 """The stages of each route, in order."""
 
+OPTIONAL = ("invert",)
+"""Stages of a route that are left out where no other uses what they make."""
+
 SHOWN = {"animate124": "refine", "animate3d": "mesh", "splats": "polish", "bridge": "mesh"}
 """The stage of each route whose results are rendered."""
 
@@ -109,15 +112,16 @@ MESHES = {"animate124": "export", "animate3d": "mesh", "bridge": "mesh"}
 """The stage of each route that leaves animated.glb; Gaussians have no mesh."""
 
 
+def begun(folder: Path, stage: str) -> bool:
+    """Whether there are any traces of a stage in a scene's folder."""
+    return (folder / stage).is_dir() or (folder / "logs" / f"{stage}.log").is_file()
+
+
 def way_of(folder: Path) -> str:
     """Which of ROUTES the results in a scene's folder were made on, as far as they tell."""
-
-    def begun(stage: str) -> bool:
-        return (folder / stage).is_dir() or (folder / "logs" / f"{stage}.log").is_file()
-
-    if begun("surface"):
+    if begun(folder, "surface"):
         return "bridge"
-    if not begun("intake"):
+    if not begun(folder, "intake"):
         return "animate124"
     return "splats" if (folder / "intake" / "gaussians.ply").is_file() else "animate3d"
 

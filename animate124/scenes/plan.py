@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,15 @@ import animate124
 from animate124.errors import UserError
 from animate124.media.ply import holds_gaussians
 from animate124.priors.profiles import load_profile
+from animate124.priors.sizes import image_size
 from animate124.scenes import fingerprint, prompts
-from animate124.scenes.chain import ROUTES, STAGES, known
+from animate124.scenes.chain import OPTIONAL, ROUTES, STAGES, known
 from animate124.scenes.config import read_config
 from animate124.scenes.prompts import Prompts
 from animate124.scenes.resolve import Layer, as_text, place, read_layer, resolve
 from animate124.scenes.table import Scene, read_table
 from animate124.settings.base import Settings, parse, setting
+from animate124.stages.needless import why_not_refine
 
 TRUTH = "animate124.toybox.bundle"  # the module that draws it
 
@@ -79,8 +81,19 @@ class Plan:
         return way
 
     def stages(self, name: str) -> tuple[str, ...]:
-        """The stages of a scene, in order."""
-        return ROUTES[self.way(name)]
+        """The stages of a scene, in order, without optional ones that nothing needs."""
+        route = ROUTES[self.way(name)]
+        learnt = any(s in route and self.uses_word(s, name) for s in ("static", "refine"))
+        return tuple(stage for stage in route if learnt or stage not in OPTIONAL)
+
+    def uses_word(self, stage: str, name: str) -> bool:
+        """Whether `stage`, static or refine, of a scene uses the word that `invert` learns."""
+        settings = self.settings(stage, name)
+        if stage == "static":
+            return settings.text > 0
+        if not settings.tile:
+            return False
+        return not why_not_refine(settings, _picture_size(self.profile(name)))
 
     def image(self, name: str) -> str:
         """The picture of a scene. Raises UserError if there is none."""
@@ -191,3 +204,9 @@ class Plan:
         if (kind, name) not in self._layers:
             self._layers[kind, name] = read_layer(kind, name, [Path(), self.root])
         return self._layers[kind, name]
+
+
+@cache
+def _picture_size(profile: str) -> int | None:
+    """Edge of the pictures that a profile's tile ControlNet knows, pixels."""
+    return image_size(load_profile(profile), "tile-control")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from animate124.media.files import write_json, write_text
-from animate124.scenes.chain import ROUTES, way_of
+from animate124.scenes.chain import OPTIONAL, ROUTES, begun, way_of
 
 _ROOM = 1 << 20  # bytes: with less a disk is as good as full
 COLUMNS = ("scene", "status", "stage", "why", "verdict", "seconds")
@@ -19,24 +19,25 @@ COLUMNS = ("scene", "status", "stage", "why", "verdict", "seconds")
 
 def outcome(folder: Path, stages: Iterable[str] | None = None) -> dict[str, Any]:
     """What became of the scene whose results are in `folder`, as far as `stages` go (None: all of
-    its route).
+    its route, optional ones if they began).
 
     "status" is "done", "failed" (a stage began and left no results) or "missing" (none began);
     "stage" and "why" are those of the first stage that has no results, "verdict" the evaluation's,
     "seconds" the sum over the stages that ended.
     """
     found = {"scene": folder.name, **dict.fromkeys(COLUMNS[2:])}
-    stages = ROUTES[way_of(folder)] if stages is None else stages
+    if stages is None:
+        stages = [s for s in ROUTES[way_of(folder)] if s not in OPTIONAL or begun(folder, s)]
     records = {stage: _read(folder / stage / "stage.json") for stage in stages}
     found["seconds"] = round(sum((r or {}).get("seconds", 0.0) for r in records.values()), 1)
     missing = [stage for stage, record in records.items() if record is None]
     if not missing:
         verdict = (_read(folder / "evaluate" / "metrics.json") or {}).get("verdict")
         return found | {"status": "done", "verdict": verdict}
-    begun = [stage for stage in missing if _log(folder, stage).is_file()]
-    stage = (begun or missing)[0]
-    why = _reason(_log(folder, stage)) if begun else "it did not begin"
-    return found | {"status": "failed" if begun else "missing", "stage": stage, "why": why}
+    logged = [stage for stage in missing if _log(folder, stage).is_file()]
+    stage = (logged or missing)[0]
+    why = _reason(_log(folder, stage)) if logged else "it did not begin"
+    return found | {"status": "failed" if logged else "missing", "stage": stage, "why": why}
 
 
 def summarise(results: Path, scenes: Iterable[str], out: Path) -> list[dict[str, Any]]:

@@ -8,10 +8,12 @@ from typing import Any
 from animate124.fields.flow import FlowField, FlowOccupancy
 from animate124.fields.store import load_field, stored_settings
 from animate124.kernels import warm
+from animate124.priors.sizes import image_size
 from animate124.priors.tokens import read_word
 from animate124.settings.refine import RefineSettings
 from animate124.stages import field_stage
 from animate124.stages.models import Models
+from animate124.stages.needless import why_not_refine
 from animate124.stages.outputs import FIELD, Stopwatch, need_file, read_record
 from animate124.stages.passing import pass_on
 from animate124.stages.refine_task import RefineTask
@@ -55,7 +57,7 @@ def refine(
         inputs["token"] = need_file(
             token / "token.safetensors", "run `animate124 invert` into it first"
         )
-    if why := _needless(settings, models):
+    if why := why_not_refine(settings, image_size(models.profile, "tile-control")):
         _, sheet, _ = field_stage.outputs(read_record(scene)["stage"])
         return pass_on(
             "refine",
@@ -111,15 +113,3 @@ def refine(
         told=told,
         warnings=warnings,
     )
-
-
-def _needless(settings: RefineSettings, models: Models) -> str:
-    """Why there is nothing to refine; empty: there is."""
-    if settings.when == "never":
-        return "settings say so"
-    if settings.when == "always" or not settings.tile:
-        return ""
-    edge = models.tile_control.image_size
-    if edge > settings.size:
-        return ""
-    return f"the ControlNet's pictures, {edge} pixels wide, show no more than the scene itself"

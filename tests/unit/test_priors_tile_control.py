@@ -5,14 +5,20 @@ from diffusers import StableDiffusionControlNetPipeline
 
 from animate124.errors import UserError
 from animate124.priors import sampling
+from animate124.priors.profiles import load_profile
+from animate124.priors.sizes import image_size
 from animate124.priors.text_to_image import TextToImage
 from animate124.priors.tile_control import TileControl
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("base") / "t2i"
-    return TextToImage.load(tiny_priors.text_to_image(folder))
+def base_folder(tmp_path_factory):
+    return tiny_priors.text_to_image(tmp_path_factory.mktemp("base") / "t2i")
+
+
+@pytest.fixture(scope="module")
+def base(base_folder):
+    return TextToImage.load(base_folder)
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +131,18 @@ def test_incomplete_models_are_named(tmp_path, folder, base):
         TileControl.load(tmp_path, base=base)
     with pytest.raises(UserError, match="unet is missing"):
         TileControl.load(folder, base=tmp_path)
+
+
+def test_the_size_of_its_pictures_is_known_without_loading(tmp_path, prior, folder, base_folder):
+    path = tmp_path / "mine.yaml"
+    entry = "source: folder, licence: none, allow_patterns: ['*']"
+    path.write_text(
+        f"about: tiny\nroles:\n  text-to-image: {{model: {base_folder}, {entry}}}\n"
+        f"  tile-control: {{model: {folder}, {entry}, components: {{base: text-to-image}}}}\n"
+    )
+    mine = load_profile(path)
+    assert image_size(mine, "tile-control") == prior.image_size == 16
+    assert image_size(load_profile("nano"), "tile-control") == 64  # its autoencoder lies elsewhere
+    assert image_size(mine, "novel-view") is None
+    path.write_text(path.read_text().replace(str(base_folder), str(tmp_path / "nothing")))
+    assert image_size(load_profile(path), "tile-control") is None

@@ -14,6 +14,7 @@ from checkout import STAGES, Workflow, copy_checkout
 from animate124.scenes.chain import STAGES as CHAIN
 
 PANDA = "results/panda/all"
+SMOKE = {"preset": "smoke"}  # at which nano's `refine` has something to add, and needs the word
 # Each stage with the stages that follow it.
 AFTER = {
     "preprocess": STAGES,
@@ -38,8 +39,13 @@ def whole(stages, scene="panda"):
 def checkout(tmp_path_factory):
     """A checkout in which the scene panda is all made."""
     folder = copy_checkout(tmp_path_factory.mktemp("checkout"))
-    assert Workflow(folder).pretend(PANDA) == len(STAGES) + 5
+    assert Workflow(folder, SMOKE).pretend(PANDA) == len(STAGES) + 5
     return folder
+
+
+@pytest.fixture
+def workflow(checkout):
+    return Workflow(checkout, SMOKE)
 
 
 def test_nothing_runs_again_when_nothing_changed(workflow):
@@ -211,6 +217,27 @@ def test_a_sentence_with_quotes_and_signs_arrives_as_it_is(workflow, change):
     )
     dynamic = shlex.split(workflow.commands("results/fox/all")["dynamic"])
     assert dynamic[dynamic.index("--prompt") + 1] == told
+
+
+def test_the_word_is_learnt_only_where_a_stage_uses_it(workflow):
+    def uses(**config):
+        """The stages that are told the word, if it is learnt, which is when any is."""
+        commands = workflow.commands("results/fox/all", **config)
+        found = [stage for stage in ("static", "refine") if "--token" in commands[stage]]
+        assert ("invert" in commands) == bool(found)
+        return found
+
+    assert uses() == ["refine"]
+    # Nano's ControlNet can add nothing to pictures as large as its own.
+    assert uses(preset="draft") == []
+    assert uses(preset="draft", stages={"refine": {"when": "always"}}) == ["refine"]
+    assert uses(preset="draft", stages={"static": {"text": 0.5}}) == ["static"]
+    assert uses(stages={"refine": {"when": "never"}}) == []
+    assert uses(stages={"refine": {"tile": 0}}) == []
+    # Of models that are not on this disk it is not known.
+    assert uses(preset="draft", profile="animate124") == ["refine"]
+    draft = workflow.commands("results/fox/all", preset="draft")
+    assert "--prompt 'an orange fox is waving'" in draft["refine"]
 
 
 def test_the_learnt_word_reaches_static_only_if_text_counts(workflow):

@@ -28,6 +28,15 @@ def test_a_scene_that_is_done(tmp_path):
     }  # fmt: skip
 
 
+def test_a_stage_that_nothing_needed_is_not_missing(tmp_path):
+    stages = [stage for stage in ROUTES["animate124"] if stage != "invert"]
+    make(tmp_path / "a", stages)
+    assert outcome(tmp_path / "a")["status"] == "done"
+    make(tmp_path / "a", [], {"invert": "error: The picture is grey.\n"})
+    found = outcome(tmp_path / "a")
+    assert (found["status"], found["stage"]) == ("failed", "invert")
+
+
 def test_a_scene_that_failed_says_where_and_why(tmp_path):
     log = "step 1\nerror: The picture is empty: give another.\nwarning: x\n"
     make(tmp_path / "a", ["preprocess", "invert"], {"preprocess": "", "static": log})

@@ -45,24 +45,37 @@ def told(name):
     return lambda wildcards: getattr(ask(PLAN.prompts, wildcards.scene), name)
 
 
+def token_of(stage):
+    """The learnt word, as an input of `static` or `refine`, where the stage uses it."""
+
+    def wanted(wildcards):
+        if ask(PLAN.uses_word, stage, wildcards.scene):
+            return [f"results/{wildcards.scene}/invert/token.safetensors"]
+        return []
+
+    return wanted
+
+
+def token_words(wildcards, input):
+    """For params: the option that names the folder of the learnt word, where it is used."""
+    return ["--token", f"results/{wildcards.scene}/invert"] if input.token else []
+
+
 def static_words(wildcards, input):
     """For params: what `static` is told, if the text-to-image model has a say in it."""
     if not input.token:
         return []
-    words = told("token_subject")(wildcards)
-    return ["--prompt", words, "--token", f"results/{wildcards.scene}/invert"]
+    return ["--prompt", told("token_subject")(wildcards), *token_words(wildcards, input)]
+
+
+def refine_prompt(wildcards, input):
+    """For params: the sentence for `refine`, with the learnt word in it where it is used."""
+    return told("token_motion" if input.token else "motion")(wildcards)
 
 
 def profile_of(wildcards):
     """For params: the priors profile of a scene."""
     return ask(PLAN.profile, wildcards.scene)
-
-
-def token_of(wildcards):
-    """The learnt word, for `static`, if the text-to-image model has a say in it."""
-    if ask(PLAN.settings, "static", wildcards.scene).text:
-        return [f"results/{wildcards.scene}/invert/stage.json"]
-    return []
 
 
 def truth_of(wildcards):

@@ -79,7 +79,7 @@ rule static:
     input:
         rgba="results/{scene}/preprocess/rgba.png",
         record="results/{scene}/preprocess/stage.json",
-        token=token_of,
+        token=token_of("static"),
     output:
         field="results/{scene}/static/field.safetensors",
         views="results/{scene}/static/views.png",
@@ -150,7 +150,7 @@ rule dynamic:
 rule refine:
     input:
         rgba="results/{scene}/preprocess/rgba.png",
-        token="results/{scene}/invert/token.safetensors",
+        token=token_of("refine"),
         field="results/{scene}/dynamic/field.safetensors",
         record="results/{scene}/dynamic/stage.json",
     output:
@@ -170,7 +170,8 @@ rule refine:
         runtime=growing(480),
     params:
         settings=settings_of("refine"),
-        prompt=told("token_motion"),
+        prompt=refine_prompt,
+        token=token_words,
         profile=profile_of,
         models=models_of("refine"),
         code=code_of("refine"),
@@ -179,8 +180,7 @@ rule refine:
         "{wildcards.scene}: refining, told '{params.prompt}'."
     shell:
         "ANIMATE124_THREADS={threads} python -m animate124 refine results/{wildcards.scene}/dynamic "
-        "--subject results/{wildcards.scene}/preprocess --token results/{wildcards.scene}/invert "
-        "--prompt {params.prompt:q} "
+        "--subject results/{wildcards.scene}/preprocess {params.token:q} --prompt {params.prompt:q} "
         "--out results/{wildcards.scene}/refine --work results/{wildcards.scene}/.work/refine "
         "--settings-json {params.settings:q} --profile {params.profile:q} {params.device} > {log} 2>&1"
 
