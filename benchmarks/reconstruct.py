@@ -164,7 +164,7 @@ def main() -> None:
     names = arguments.names or [*map(str, seeds("dev", 10)), *MECHANICS]
     warm.ensure_compiled()
     rows = {}
-    print(f"{'':28}" + "".join(f"{column:>11}" for column in COLUMNS))
+    print(f"{'':28}" + "".join(f"{column:>13}" for column in COLUMNS))
     for name in names:
         rows[name] = one(name, arguments.frames, settings)
         show(f"{name} {rows[name]['subject']}" if name not in MECHANICS else name, rows[name])
@@ -179,7 +179,7 @@ def main() -> None:
 
 
 def show(title: str, row: dict[str, float | str]) -> None:
-    print(f"{title[:27]:28}" + "".join(f"{_short(row[c]):>11}" for c in COLUMNS), flush=True)
+    print(f"{title[:27]:28}" + "".join(f"{_short(row[c]):>13}" for c in COLUMNS), flush=True)
 
 
 def _short(value: float) -> str:
