@@ -55,13 +55,17 @@ def draw_clips(rng: np.random.Generator, count: int, species: str | None = None)
 
 
 def resting(rng: np.random.Generator, clip: Clip, share: float) -> Clip:
-    """In a share of cases the same character and motion from the rest pose on, else `clip`.
+    """In a share of cases the same character and motion from the rest pose on, as often in a loop
+    as is least and on the one side; else `clip`.
 
-    Pictures and assets mostly show a rest pose; a loop drawn at random starts anywhere.
+    Pictures and assets mostly show a rest pose; a loop drawn at random starts anywhere. From rest a
+    motion on either side, once or twice, would be up to four different clips, between which a
+    model's first guess is their mean: hardly any motion at all.
     """
     if rng.random() >= share:
         return clip
-    style = replace(sample_style(rng, MOTIONS[clip.motion]), phase=0.0)
+    motion = MOTIONS[clip.motion]
+    style = replace(sample_style(rng, motion), phase=0.0, cycles=min(motion.cycles), mirror=False)
     return characters.perform(
         characters.sample_character(clip.seed, clip.species), clip.motion, style
     )

@@ -45,7 +45,7 @@ from animate124.zoo.diffusion import (
     scheduler,
     seeded,
 )
-from animate124.zoo.first_frame import error_beyond_first, with_first
+from animate124.zoo.first_frame import error_beyond_first, where_moving, with_first
 from animate124.zoo.folders import save_model
 from animate124.zoo.mvvideo_data import MultiViewClips
 from animate124.zoo.text_to_image import HEADS, TEXT_WIDTH, view_word
@@ -66,7 +66,8 @@ _VIEWS = {1: 0.6, 2: 0.2, 4: 0.2}  # share of steps with so many views of an obj
 _NO_FIRST = 0.05  # share of objects without a clean frame 0
 _TOLD = 0.25  # share of steps with neither frame 0 nor camera: text-to-video, the view in words
 _AT_ZERO = 0.5  # share of objects whose first camera is at azimuth 0, as in use
-_RESTING = 0.5  # share of clips that are made to begin at rest; half of the others do
+_RESTING = 0.7  # share of clips that are made to begin at rest; half of the others do
+_MOVING = 0.5  # share of the loss that lies where a view changes over time
 _MOMENTS = np.arange(FRAMES) / FRAMES  # the whole loop from its first moment, as in use
 
 
@@ -119,7 +120,8 @@ class MultiViewVideoTask(DiffusionTask):
         with self.autocast():
             given = first * keep.view(-1, 1, 1, 1, 1)
             output = self.network(noisy, t, text, camera, first=given)
-        return {"denoise": error_beyond_first(output.float(), target, keep)}
+        weight = where_moving(latents, _MOVING)
+        return {"denoise": error_beyond_first(output.float(), target, keep, weight)}
 
     def draw(self, key: int) -> tuple[Tensor, list[str], Tensor]:
         """Latents [B, n, F, 4, h, w], sentences and cameras [B, n, 16]; 0: nothing but the sentence

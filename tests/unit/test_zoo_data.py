@@ -128,8 +128,8 @@ def test_some_clips_are_made_to_begin_at_rest(monkeypatch):
     others = [one for one in drawn if one is not clip]
     assert 30 < len(others) < 70
     assert all((one.species, one.motion) == (clip.species, clip.motion) for one in others)
-    # At phase 0 every motion passes through the rest pose; fast and slow, wide and narrow differ.
-    assert {style.phase for style in styles} == {0.0}
+    # At phase 0 every motion passes through the rest pose; wide and narrow differ, nothing else.
+    assert {(style.phase, style.cycles, style.mirror) for style in styles} == {(0.0, 1, False)}
     assert len(set(styles)) == len(styles) == len(others)
 
 

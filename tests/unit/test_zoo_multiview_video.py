@@ -12,6 +12,7 @@ from animate124.priors.mvvdm.cameras import camera_vectors
 from animate124.priors.text_to_image import TextToImage
 from animate124.priors.text_to_video import TextToVideo
 from animate124.zoo import data, multiview_video, roles
+from animate124.zoo.first_frame import error_beyond_first, where_moving
 from animate124.zoo.text_to_image import view_word
 
 TEXT = "a red fox is jumping"
@@ -79,7 +80,7 @@ def test_frame_0_is_clean_and_does_not_count(task, monkeypatch):
             assert torch.equal(seen["noisy"][:, :, 0], latents[:, :, 0])
             assert torch.equal(seen["first"], latents[:, :, 0])
             if step == 0:
-                assert loss == pytest.approx(float(target[:, :, 1:].square().mean()), rel=1e-5)
+                assert loss == pytest.approx(counted(target[:, :, 1:], latents), rel=1e-5)
         else:  # then frame 0 is one like the others
             assert loss > 1e4
             assert torch.equal(seen["noisy"], task.noised(latents, step)[0])
@@ -136,7 +137,28 @@ def test_without_a_camera_frame_0_is_not_given(task, monkeypatch):
     noisy, _, target = task.noised(latents, 0)
     loss = float(task.loss(0)["denoise"])
     assert torch.equal(seen["noisy"], noisy) and not seen["first"].any()
-    assert loss == pytest.approx(float(target.square().mean()), rel=1e-5)
+    assert loss == pytest.approx(counted(target, latents), rel=1e-5)
+
+
+def counted(target, latents):
+    """The loss of a network that answers 0: half of it lies where a view's latents change."""
+    change = latents.numpy().std(axis=2, keepdims=True).mean(axis=3, keepdims=True)
+    weight = 0.5 + 0.5 * change / change.mean(axis=(-1, -2), keepdims=True)
+    return float((target.numpy() ** 2 * weight).mean())
+
+
+def test_what_moves_counts_more():
+    clip = torch.zeros(1, 2, 3, 1, 2, 2)
+    clip[0, 0, 1, 0, 0, 1] = 6.0  # one place of the first view; the second stands still
+    weight = where_moving(clip, 0.5)
+    assert weight.shape == (1, 2, 1, 1, 2, 2)
+    assert torch.allclose(weight[0, 0, 0, 0], torch.tensor([[0.5, 2.5], [0.5, 0.5]]))
+    assert torch.equal(weight[0, 1], torch.ones(1, 1, 2, 2))
+    output, target = torch.zeros_like(clip), torch.zeros_like(clip)
+    output[0, :, 1:, 0, 0, 1] = 2.0
+    # Errors of 4 at weights 2.5 and 1, the same in both frames that count, of 4 places a view.
+    error = error_beyond_first(output, target, torch.ones(1), weight)
+    assert float(error) == pytest.approx((4 * 2.5 + 4 * 1.0) / (4 + 4))
 
 
 def test_what_happens_is_heard_the_same_from_every_side(task):
