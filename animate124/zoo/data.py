@@ -3,6 +3,7 @@
 Nothing is stored on disk, and a resumed run draws what an undisturbed one would have drawn.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from animate124 import runtime
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit
 from animate124.toybox import characters
+from animate124.toybox.catalogue import motions_of
 from animate124.toybox.clip import Clip
 from animate124.toybox.motions import MOTIONS, sample_style
 from animate124.toybox.render import render
@@ -54,9 +56,13 @@ def draw_clips(rng: np.random.Generator, count: int, species: str | None = None)
     ]
 
 
-def resting(rng: np.random.Generator, clip: Clip, share: float) -> Clip:
+def resting(
+    rng: np.random.Generator, clip: Clip, share: float, often: Mapping[str, float] | None = None
+) -> Clip:
     """In a share of cases the same character and motion from the rest pose on, as often in a loop
     as is least and on the one side; else `clip`.
+
+    often: weights of the motions (1 where none is given), by which such a case draws its own.
 
     Pictures and assets mostly show a rest pose; a loop drawn at random starts anywhere. From rest a
     motion on either side, once or twice, would be up to four different clips, between which a
@@ -64,11 +70,14 @@ def resting(rng: np.random.Generator, clip: Clip, share: float) -> Clip:
     """
     if rng.random() >= share:
         return clip
-    motion = MOTIONS[clip.motion]
+    name = clip.motion
+    if often is not None:
+        known = motions_of(clip.species)
+        weights = np.array([often.get(motion, 1.0) for motion in known])
+        name = known[int(rng.choice(len(known), p=weights / weights.sum()))]
+    motion = MOTIONS[name]
     style = replace(sample_style(rng, motion), phase=0.0, cycles=min(motion.cycles), mirror=False)
-    return characters.perform(
-        characters.sample_character(clip.seed, clip.species), clip.motion, style
-    )
+    return characters.perform(characters.sample_character(clip.seed, clip.species), name, style)
 
 
 def look(

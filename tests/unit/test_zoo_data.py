@@ -1,5 +1,6 @@
 """The zoo's training data: what depends on seed and step, the splits, compositing, directions."""
 
+from collections import Counter
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from toybox_samples import GREEN, RED, ball, clip_of
 
 from animate124.geometry.cameras import DEFAULT_FOV_Y, Cameras, orbit
+from animate124.toybox.catalogue import motions_of
 from animate124.toybox.characters import sample_clip
 from animate124.toybox.render import render
 from animate124.toybox.splits import split_of
@@ -131,6 +133,16 @@ def test_some_clips_are_made_to_begin_at_rest(monkeypatch):
     # At phase 0 every motion passes through the rest pose; wide and narrow differ, nothing else.
     assert {(style.phase, style.cycles, style.mirror) for style in styles} == {(0.0, 1, False)}
     assert len(set(styles)) == len(styles) == len(others)
+
+
+def test_what_is_learnt_least_is_drawn_most():
+    rng, clip = data.stream(0, "o"), sample_clip(3)
+    known = motions_of(clip.species)
+    often = {name: 0.0 for name in known} | {known[0]: 3.0, known[1]: 1.0}
+    drawn = [data.resting(rng, clip, 1.0, often) for _ in range(200)]
+    counts = Counter(one.motion for one in drawn)
+    assert set(counts) == {known[0], known[1]} and 120 < counts[known[0]] < 180
+    assert {one.species for one in drawn} == {clip.species}
 
 
 def test_spoilt_images_keep_their_place_and_lose_detail(monkeypatch):
