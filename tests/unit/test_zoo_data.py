@@ -138,7 +138,7 @@ def test_some_clips_are_made_to_begin_at_rest(monkeypatch):
 def test_what_is_learnt_least_is_drawn_most():
     rng, clip = data.stream(0, "o"), sample_clip(3)
     known = motions_of(clip.species)
-    often = {name: 0.0 for name in known} | {known[0]: 3.0, known[1]: 1.0}
+    often = dict.fromkeys(known, 0.0) | {known[0]: 3.0, known[1]: 1.0}
     drawn = [data.resting(rng, clip, 1.0, often) for _ in range(200)]
     counts = Counter(one.motion for one in drawn)
     assert set(counts) == {known[0], known[1]} and 120 < counts[known[0]] < 180
