@@ -36,15 +36,21 @@ def truth_clip(scene: str) -> Clip:
     return sample_clip(truth["seed"], truth["species"], truth["motion"])
 
 
-def picture(scene: str) -> np.ndarray:
-    """What the scene starts from: float32 [256, 256, 4], or [256, 256, 3] before a backdrop."""
+def cut_out(clip: Clip) -> np.ndarray:
+    """The clip's subject at t = 0 with straight alpha: float32 [256, 256, 4]."""
     camera = Cameras(orbit(torch.zeros(1)), DEFAULT_FOV_Y, SIZE, SIZE)
     black = (0.0, 0.0, 0.0)
-    seen = render(truth_clip(scene), np.zeros(1), camera, SAMPLES, black, ("rgb", "alpha"))
+    seen = render(clip, np.zeros(1), camera, SAMPLES, black, ("rgb", "alpha"))
     alpha = seen.alpha[0, 0]
-    rgb = seen.rgb[0, 0] / np.maximum(alpha, 1e-6)
+    return np.concatenate([seen.rgb[0, 0] / np.maximum(alpha, 1e-6), alpha], axis=2)
+
+
+def picture(scene: str) -> np.ndarray:
+    """What the scene starts from: float32 [256, 256, 4], or [256, 256, 3] before a backdrop."""
+    subject = cut_out(truth_clip(scene))
     if scene not in BACKDROPS:
-        return np.concatenate([rgb, alpha], axis=2)
+        return subject
+    rgb, alpha = subject[..., :3], subject[..., 3:]
     top, bottom = np.float32(BACKDROPS[scene])
     down = np.linspace(0.0, 1.0, SIZE, dtype=np.float32)[:, None, None]
     return composite(rgb, alpha, np.broadcast_to(top + (bottom - top) * down, rgb.shape))
