@@ -59,7 +59,7 @@ DEFAULTS = ZooSettings(
     lr=5e-4,
     warmup=100,
     decay=0.5,
-    train=TrainSettings(steps=36000, checkpoint_seconds=180, preview_every=500),
+    train=TrainSettings(steps=48000, checkpoint_seconds=180, preview_every=500),
 )
 FROZEN = ("mid_block.resnets.", "up_blocks.0.resnets.")
 _VIEWS = {1: 0.6, 2: 0.2, 4: 0.2}  # share of steps with so many views of an object

@@ -41,7 +41,7 @@ DEFAULTS = ZooSettings(
     lr=1e-3,
     warmup=200,
     decay=0.4,
-    train=TrainSettings(steps=18000, checkpoint_seconds=180, preview_every=500),
+    train=TrainSettings(steps=21000, checkpoint_seconds=180, preview_every=500),
 )
 _TARGETS = 4  # views per reference
 _TAUGHT = 0.1  # weight of the image encoder's own loss
