@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from animate124.settings.base import Settings, setting
 from animate124.settings.reconstruct import FitWeights
 from animate124.settings.training import TrainSettings
@@ -10,6 +12,9 @@ from animate124.settings.training import TrainSettings
 class PolishSettings(Settings):
     """Refinement of a motion by the multi-view video prior (`animate124.stages.polish_task`)."""
 
+    when: Literal["always", "never"] = setting(
+        "always", "Whether to polish at all; never: the motion is passed on as it is", None
+    )
     sds: float = setting(1.0, "Weight of what the multi-view video prior says", None, ge=0)
     sds_scale: float = setting(6.0, "Guidance scale of that prior (1: none)", None, ge=0)
     sds_rescale: float = setting(

@@ -97,9 +97,10 @@ def choose(scene: Path, stage: str | None) -> str:
 
 
 def _files(scene: Path, chosen: str, route: dict[str, str]) -> tuple[Path, ...]:
+    """The results up to those of `chosen`, without what a stage only passed on."""
     order = list(route)
-    names = order[: order.index(chosen) + 1]
-    return tuple(p for name in names if (p := scene / name / route[name]).is_file())
+    names = [name for name in order[: order.index(chosen)] if not passed_on(scene / name)]
+    return tuple(p for name in (*names, chosen) if (p := scene / name / route[name]).is_file())
 
 
 def viewpoints(

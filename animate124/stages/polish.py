@@ -10,13 +10,15 @@ from animate124.kernels import warm
 from animate124.media.images import read_image
 from animate124.settings.polish import PolishSettings
 from animate124.stages.models import Models
-from animate124.stages.motion_stage import GAUSSIANS, OUTPUTS, optimise
+from animate124.stages.motion_stage import GAUSSIANS, OUTPUTS, SHEET, optimise
 from animate124.stages.multiview import CAMERAS, read_clips, read_views, view_name
 from animate124.stages.outputs import RECORD, Stopwatch, check_target, need_file, read_record
+from animate124.stages.passing import pass_on
 from animate124.stages.polish_task import PolishTask
 from animate124.stages.wording import fit_wording
 
 ROLE = "multi-view-video"
+_KEPT = ("gaussians", "frames", "loop", "elevation", "amplitude", "arap")
 
 
 def polish(
@@ -37,6 +39,8 @@ def polish(
             written by `generate`, whose clips are followed besides; None: they are not.
         prompt: the motion sentence. work: folder for the resumable state; beside `out` if None.
 
+    Where `settings.when` says so, the motion is passed on as it is, and the record tells why.
+
     Killed at any moment and run again, it goes on from its last checkpoint and ends with the same
     files. Returns the record; `amplitude_before` is that of the motion that came in.
 
@@ -46,10 +50,25 @@ def polish(
     """
     watch = Stopwatch()
     check_target(out, OUTPUTS)
+    before = read_record(scene)
+    path = need_file(scene / GAUSSIANS, "give the folder of `animate124 reconstruct`")
+    if settings.when == "never":
+        return pass_on(
+            "polish",
+            {path: GAUSSIANS, scene / SHEET: SHEET},
+            out,
+            work,
+            "settings say so",
+            settings,
+            models,
+            watch,
+            {"gaussians": path},
+            _KEPT,
+            prompt=prompt,
+            amplitude_before=before.get("amplitude"),
+        )
     with watch.part("loading"):
         warm.ensure_compiled()
-        before = read_record(scene)
-        path = need_file(scene / GAUSSIANS, "give the folder of `animate124 reconstruct`")
         cloud, motion = store.load(path, models.device)
         known = read_views(views)
         inputs = {"gaussians": path, "cameras": views / CAMERAS}

@@ -22,6 +22,7 @@ from animate124.settings.base import parse
 from animate124.settings.polish import PolishSettings
 from animate124.stages.motion_stage import OUTPUTS
 from animate124.stages.multiview import ViewSet
+from animate124.stages.passing import passed_on
 from animate124.stages.polish import polish
 from animate124.stages.polish_task import PolishTask
 
@@ -189,3 +190,23 @@ def test_the_stage_from_folder_to_folder(tmp_path):
     _, motion = store.load(places[-1] / "gaussians.safetensors")
     before = store.load(folder / "reconstruct" / "gaussians.safetensors")[1]
     assert not torch.equal(motion.local.keys[0], before.local.keys[0])
+
+
+def test_a_motion_can_be_passed_on_as_it_is(tmp_path):
+    folder = write_scene(tmp_path, slide(), FRAMES, SIZE)
+    cloud, start = sphere(80), folder / "reconstruct"
+    store.save(start / "gaussians.safetensors", cloud, pushed(cloud, 0.1, 0, 0))
+    (start / "sheet.png").write_bytes(b"a sheet")
+    (start / "stage.json").write_text(
+        '{"stage": "reconstruct", "amplitude": 0.0645, "frames": 3, "loop": false}'
+    )
+    models = FakeModels(None)
+    del models.multi_view_video  # asking for it would raise
+    out = folder / "polish"
+    made = polish(start, folder / "views", out, settings("when=never"), models, "a ball slides")
+    for name in ("gaussians.safetensors", "sheet.png"):
+        assert (out / name).read_bytes() == (start / name).read_bytes()
+    assert passed_on(out) and not passed_on(start)
+    assert made == json.loads((out / "stage.json").read_text())
+    assert (made["steps"], made["amplitude"], made["amplitude_before"]) == (0, 0.0645, 0.0645)
+    assert (made["frames"], made["loop"]) == (3, False) and made["left_out"] == "settings say so"
