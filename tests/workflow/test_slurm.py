@@ -57,7 +57,10 @@ def test_six_scenes_of_which_one_fails_at_first(cluster, tmp_path):
     whole = (ROOT / "config" / "inputs" / "fox.png").read_bytes()
     (tmp_path / "fox.png").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "config").mkdir()
-    rows = [f"{s}\tconfig/inputs/{s}.png\ta {s} is dancing" for s in SCENES]
+    shown = {"bluebot": "robot"}
+    rows = [
+        f"{s}\tconfig/inputs/{shown.get(s, s)}.png\ta {shown.get(s, s)} is dancing" for s in SCENES
+    ]
     rows[1] = "fox\tfox.png\ta fox is dancing"
     (tmp_path / "config" / "scenes.tsv").write_text("\n".join(["scene\timage\tprompt", *rows]))
     failed = threading.Event()
