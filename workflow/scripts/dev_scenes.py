@@ -9,6 +9,7 @@ truth, and the table.
 
 import argparse
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def at_rest(clip: Clip) -> bool:
 def dev_clips(count: int) -> Iterator[Clip]:
     """The first `count` clips of the dev split that begin at rest."""
     some = (sample_clip(seed) for seed in seeds("dev", 20 * count + 20))
-    yield from (clip for _, clip in zip(range(count), filter(at_rest, some), strict=False))
+    return islice(filter(at_rest, some), count)
 
 
 def main() -> None:
